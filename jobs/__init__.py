@@ -1,0 +1,1 @@
+"""Slipway's one Django app. `docs/architecture.md` shows its layers."""

@@ -1,0 +1,58 @@
+"""API keys and people in the panel."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.http import HttpRequest
+from django.utils.timezone import now
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from jobs.models import ApiKey
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
+    """People."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
+    """Groups of people."""
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):  # type: ignore[type-arg]
+    """Keys of programs. A new key's secret is shown once, right after saving."""
+
+    list_display = ("name", "owner", "hint", "created_at", "last_used_at", "revoked_at")
+    list_select_related = ("owner",)
+    fields = ("owner", "name", "scopes", "expires_at")
+    actions = ("revoke",)
+
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: Any, change: bool
+    ) -> None:  # noqa: FBT001 - Django's signature
+        """Issue a key, or save its changes."""
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        key, secret = ApiKey.issue(owner=obj.owner, name=obj.name, scopes=obj.scopes)
+        ApiKey.objects.filter(pk=key.pk).update(expires_at=obj.expires_at)
+        obj.pk = key.pk
+        messages.warning(request, f"Copy this key now, it is not shown again: {secret}")
+
+    @admin.action(description="Revoke the selected keys now")
+    def revoke(self, request: HttpRequest, queryset: Any) -> None:
+        """Make keys useless at once."""
+        queryset.filter(revoked_at=None).update(revoked_at=now())

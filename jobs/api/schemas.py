@@ -1,0 +1,156 @@
+"""What goes in and out of the JSON API. No logic."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+
+class StrictSchema(Schema):
+    """A body whose unknown fields are mistakes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class JobIn(StrictSchema):
+    """A job to create."""
+
+    endpoint: str = Field(..., description="Slug of the endpoint.", max_length=60)
+    input: dict[str, Any] = Field(..., description='Files: "upload:<id>" or a URL.')
+    metadata: dict[str, Any] = Field({}, description="Yours; comes back unchanged.")
+    priority: Literal["low", "normal", "high"] = "normal"
+
+
+class Progress(Schema):
+    """How far a job is. `fraction` is 0 to 1, or null when nobody knows."""
+
+    fraction: float | None = None
+    message: str = ""
+    stage: str = ""
+    seq: int = 0
+
+
+class Queue(Schema):
+    """Where a waiting job stands; null once it has started."""
+
+    position: int | None = None
+
+
+class OutputFile(Schema):
+    """A file that a job made."""
+
+    name: str
+    content_type: str
+    size: int
+    sha256: str
+    url: str
+
+
+class JobError(Schema):
+    """Why a job failed."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class AttemptOut(Schema):
+    """One try at a backend."""
+
+    n: int
+    backend_id: str
+    worker: str
+    status: str
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JobOut(Schema):
+    """A job."""
+
+    id: str
+    endpoint: str
+    status: str
+    reason: str
+    cancel_requested: bool
+    may_have_run_twice: bool
+    progress: Progress
+    queue: Queue
+    input: dict[str, Any]
+    output: Any
+    outputs: list[OutputFile]
+    error: JobError | None
+    attempts: list[AttemptOut]
+    metrics: dict[str, float | None]
+    metadata: dict[str, Any]
+    source_job: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    urls: dict[str, str]
+
+
+class JobPage(Schema):
+    """One page of jobs, newest first."""
+
+    data: list[JobOut]
+    next: str | None
+    previous: str | None
+
+
+class EndpointOut(Schema):
+    """Something that runs jobs."""
+
+    slug: str
+    title: str
+    description: str
+    kind: str
+    is_active: bool
+    usual_seconds: float | None
+
+
+class EndpointDetail(EndpointOut):
+    """An endpoint with what its input looks like."""
+
+    input_schema: dict[str, Any]
+    example_input: dict[str, Any]
+    health: dict[str, Any] | None
+
+
+class EndpointPage(Schema):
+    """All endpoints."""
+
+    data: list[EndpointOut]
+    next: str | None = None
+    previous: str | None = None
+
+
+class UploadIn(StrictSchema):
+    """A file to upload."""
+
+    filename: str = Field(..., max_length=1000)
+    size: int = Field(..., ge=0, lt=2**53)
+
+
+class UploadOut(Schema):
+    """An upload. Send the bytes to `url` by `method` (tus 1.0: PATCH)."""
+
+    id: str
+    filename: str
+    size: int
+    received: int
+    status: str
+    content_type: str
+    sha256: str
+    problem: str
+    method: str
+    url: str
+    expires_at: datetime | None
+
+
+class Me(Schema):
+    """The caller."""
+
+    username: str
+    scopes: list[str]

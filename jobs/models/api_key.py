@@ -1,0 +1,86 @@
+"""An API key: our secret for programs. Only its digest is kept."""
+
+import hashlib
+import secrets
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.timezone import now
+
+PREFIX = "slipway"
+SCOPES = (
+    "jobs:read",
+    "jobs:write",
+    "uploads:write",
+    "endpoints:read",
+    "endpoints:admin",
+)
+
+
+def digest(secret: str) -> str:
+    """Return the SHA-256 of a key, as stored. Keys have 190 random bits: no salt."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    """How a key is found again."""
+
+    def usable(self) -> Self:
+        """Leave keys that open something now."""
+        return self.filter(
+            Q(expires_at__isnull=True) | Q(expires_at__gt=now()),
+            revoked_at__isnull=True,
+            owner__is_active=True,
+        )
+
+    def find(self, secret: str) -> "ApiKey | None":
+        """Return the usable key that `secret` is, or None."""
+        return (
+            self.usable().select_related("owner").filter(digest=digest(secret)).first()
+        )
+
+
+class ApiKey(models.Model):
+    """A key's visible beginning (hint), what it may do, and whose it is."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_keys"
+    )
+    name = models.CharField(max_length=80)
+    hint = models.CharField(max_length=24, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint}…)"
+
+    @classmethod
+    def issue(
+        cls, *, owner: Any, name: str, scopes: list[str] | None = None
+    ) -> tuple["ApiKey", str]:
+        """Create a key and return it with its secret, which is never shown again."""
+        hint = f"{PREFIX}_{secrets.token_hex(4)}"
+        secret = f"{hint}_{secrets.token_hex(24)}"
+        key = cls.objects.create(
+            owner=owner,
+            name=name,
+            hint=hint,
+            digest=digest(secret),
+            scopes=list(SCOPES) if scopes is None else scopes,
+        )
+        return key, secret
+
+    def allows(self, scope: str) -> bool:
+        """Whether this key may do `scope`."""
+        return scope in self.scopes

@@ -1,0 +1,35 @@
+"""An attempt: one try of a job at a backend. Records; decides nothing."""
+
+from django.db import models
+from django.utils.timezone import now
+
+from jobs.models.ids import new_id
+from jobs.models.job import Job
+
+
+class Attempt(models.Model):
+    """What one try was told and what was heard of it, in RunPod's own words."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    job = models.ForeignKey(Job, models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    runpod_id = models.CharField(max_length=128, blank=True, db_index=True)
+    created_at = models.DateTimeField(default=now, editable=False)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    worker_id = models.CharField(max_length=128, blank=True)
+    raw_status = models.CharField(max_length=40, blank=True)
+    raw_error = models.TextField(blank=True)
+    has_output = models.BooleanField(default=False)
+    manifest = models.JSONField(null=True, blank=True)
+    delay_ms = models.BigIntegerField(null=True, blank=True)
+    execution_ms = models.BigIntegerField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "number"], name="attempt_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} attempt {self.number}"

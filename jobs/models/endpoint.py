@@ -1,0 +1,117 @@
+"""An endpoint: a RunPod serverless endpoint, or our local one that imitates it."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+
+from jobs import links
+
+
+class Endpoint(models.Model):
+    """Where jobs of one kind run, and how its input looks."""
+
+    class Kind(models.TextChoices):
+        RUNPOD = "runpod", "RunPod"
+        LOCAL = "local", "Local"
+
+    class Contract(models.TextChoices):
+        SLIPWAY = "slipway", "Slipway handler (files, progress, manifest)"
+        PLAIN = "plain", "Plain (any RunPod handler)"
+
+    class OnUnknown(models.TextChoices):
+        RESUBMIT = "resubmit", "Submit again (at least once)"
+        HOLD = "hold", "Fail and let a person decide (at most once)"
+
+    slug = models.SlugField(max_length=60, unique=True)
+    title = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.RUNPOD)
+    contract = models.CharField(
+        max_length=10, choices=Contract, default=Contract.SLIPWAY
+    )
+    is_active = models.BooleanField(
+        "active", default=True, help_text="Off: no new jobs are accepted."
+    )
+    runpod_id = models.CharField("RunPod endpoint id", max_length=80, blank=True)
+    api_base = models.URLField(
+        "API base",
+        blank=True,
+        help_text="Blank: RUNPOD_API_BASE. Calls go to <API base>/<RunPod endpoint id>/run.",
+    )
+    key_name = models.CharField(
+        max_length=40,
+        blank=True,
+        help_text="NAME uses the secret RUNPOD_API_KEY_NAME; blank uses RUNPOD_API_KEY. "
+        "Keys are never stored here.",
+    )
+    queue = models.SlugField(
+        max_length=60,
+        blank=True,
+        help_text="Local only: endpoints with the same queue share workers. Blank: own queue.",
+    )
+    worker_key_version = models.PositiveIntegerField(
+        default=1, help_text="Local only: raise it to make old worker keys useless."
+    )
+    runner = models.SlugField(
+        max_length=60,
+        blank=True,
+        help_text="Which runner of our handler does the work.",
+    )
+    input_schema = models.JSONField(
+        default=dict, blank=True, help_text="JSON Schema (2020-12) of a job's input."
+    )
+    example_input = models.JSONField(default=dict, blank=True)
+    max_attempts = models.PositiveSmallIntegerField(default=3)
+    on_unknown = models.CharField(
+        max_length=10, choices=OnUnknown, default=OnUnknown.RESUBMIT
+    )
+    proof_seconds = models.PositiveIntegerField(
+        default=600,
+        help_text="How long to look for proof when RunPod may or may not have a job.",
+    )
+    execution_timeout_seconds = models.PositiveIntegerField(default=3600)
+    unreachable_at = models.DateTimeField(null=True, blank=True, editable=False)
+    purged_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["title"]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def base_url(self) -> str:
+        """Where the job API of this endpoint answers, without a slash at the end."""
+        if self.kind == self.Kind.LOCAL:
+            return f"{settings.INTERNAL_URL}/v2/{self.slug}"
+        return (
+            f"{self.api_base.rstrip('/') or settings.RUNPOD_API_BASE}/{self.runpod_id}"
+        )
+
+    @property
+    def client_key(self) -> str:
+        """The secret our client sends. Empty when the named one is not set."""
+        if self.kind == self.Kind.LOCAL:
+            return links.local_client_key(self.slug)
+        return str(settings.RUNPOD_KEYS.get(self.key_name, ""))
+
+    @property
+    def queue_name(self) -> str:
+        """The local queue that workers of this endpoint take from."""
+        return self.queue or self.slug
+
+    @property
+    def worker_key(self) -> str:
+        """The key a worker of this local endpoint sends."""
+        return links.worker_key(self.queue_name, self.worker_key_version)
+
+    def file_fields(self) -> dict[str, dict[str, Any]]:
+        """Return {name: schema} of the input fields that take a file."""
+        properties = self.input_schema.get("properties", {})
+        return {
+            name: schema
+            for name, schema in properties.items()
+            if isinstance(schema, dict) and schema.get("x-widget") == "file"
+        }

@@ -1,0 +1,164 @@
+"""A job: one request by a user to run a worker on some input, until its end."""
+
+import logging
+from datetime import timedelta
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils.timezone import now
+
+from jobs.models.endpoint import Endpoint
+from jobs.models.ids import new_id
+from jobs.states import ACTIVE, ENDS, Actor, JobStatus, Reason, check_move
+
+logger = logging.getLogger(__name__)
+
+# When the loop looks at a job that has just come to a status.
+FIRST_LOOK = {
+    JobStatus.PENDING: timedelta(0),
+    JobStatus.SUBMITTING: timedelta(seconds=120),
+    JobStatus.UNCONFIRMED: timedelta(seconds=5),
+    JobStatus.IN_QUEUE: timedelta(seconds=1),
+    JobStatus.IN_PROGRESS: timedelta(seconds=1),
+    JobStatus.FINALIZING: timedelta(0),
+}
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    """The filters that everybody shares."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Leave only what `user` may see. The one filter by owner there is."""
+        return self if user.is_staff else self.filter(owner=user)
+
+    def active(self) -> Self:
+        """Leave the jobs that have not ended."""
+        return self.filter(status__in=ACTIVE)
+
+    def due(self) -> Self:
+        """Leave the jobs whose time has come, the most overdue first."""
+        return self.filter(due_at__lte=now()).order_by("due_at")
+
+
+class Job(models.Model):
+    """See docs/architecture.md for its life. Only `advance` changes `status`."""
+
+    class Priority(models.IntegerChoices):
+        HIGH = 0, "high"
+        NORMAL = 1, "normal"
+        LOW = 2, "low"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="jobs"
+    )
+    endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="jobs")
+    status = models.CharField(
+        max_length=12, choices=JobStatus, default=JobStatus.PENDING, editable=False
+    )
+    reason = models.CharField(max_length=24, choices=Reason, blank=True, editable=False)
+    priority = models.SmallIntegerField(choices=Priority, default=Priority.NORMAL)
+    input = models.JSONField()
+    output = models.JSONField(null=True, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    error_code = models.CharField(max_length=60, blank=True)
+    error_message = models.TextField(blank=True)
+    is_error_retryable = models.BooleanField(default=False)
+    attempt_no = models.PositiveIntegerField(default=0)
+    progress = models.JSONField(default=dict, blank=True)
+    progress_seq = models.BigIntegerField(default=0)
+    revision = models.BigIntegerField(default=0, help_text="Rises with every change.")
+    source_job = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="reruns"
+    )
+    has_maybe_run_twice = models.BooleanField(default=False)
+    not_found_count = models.PositiveSmallIntegerField(default=0)
+    not_found_since = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, default=now, editable=False)
+    moved_at = models.DateTimeField(default=now, editable=False)
+    created_at = models.DateTimeField(default=now, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            # The sweep: what is due, oldest first.
+            models.Index(
+                fields=["due_at"], name="job_due", condition=Q(due_at__isnull=False)
+            ),
+            # Lists of one owner, newest first.
+            models.Index(
+                fields=["owner", "-created_at", "-id"], name="job_owner_newest"
+            ),
+            # Queue positions and counts of an endpoint.
+            models.Index(
+                fields=["endpoint", "status", "created_at"], name="job_endpoint_status"
+            ),
+        ]
+        constraints = [
+            # The database itself refuses a job that the loop would forget.
+            models.CheckConstraint(
+                name="job_active_is_due",
+                condition=Q(status__in=sorted(ENDS), due_at__isnull=True)
+                | Q(status__in=sorted(ACTIVE), due_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no further move is possible."""
+        return self.status in ENDS
+
+    @property
+    def is_cancellable(self) -> bool:
+        """Whether asking to cancel still makes sense."""
+        return not self.has_ended and self.cancel_requested_at is None
+
+    def advance(self, to: JobStatus, *, by: Actor, **changes: Any) -> bool:
+        """Move to `to`, with `changes`, if the job is still where we last saw it.
+
+        Return False and change nothing when another process moved it first.
+        The move and its event are saved together or not at all.
+        """
+        source = JobStatus(self.status)
+        check_move(source, to, by)
+        moved_at = now()
+        changes = {
+            "due_at": None if to in ENDS else moved_at + FIRST_LOOK[to],
+            **({"finished_at": moved_at} if to in ENDS else {}),
+            **changes,
+            "status": to,
+            "moved_at": moved_at,
+        }
+        here = Job.objects.filter(pk=self.pk, status=source, attempt_no=self.attempt_no)
+        with transaction.atomic():
+            if not here.update(**changes, revision=F("revision") + 1):
+                return False
+            self.events.create(
+                old_status=source,
+                new_status=to,
+                actor=by,
+                attempt_no=changes.get("attempt_no", self.attempt_no),
+                note=str(changes.get("reason") or changes.get("error_code") or ""),
+            )
+        for name, value in changes.items():
+            setattr(self, name, value)
+        logger.info(
+            "job=%s attempt=%s %s→%s by=%s", self.pk, self.attempt_no, source, to, by
+        )
+        return True
+
+    def look_again_in(self, seconds: float) -> None:
+        """Have the loop come back to this job after `seconds`."""
+        Job.objects.filter(pk=self.pk, status=self.status).update(
+            due_at=now() + timedelta(seconds=seconds)
+        )

@@ -1,0 +1,92 @@
+"""An upload: a file on its way in, or ready, given by a user."""
+
+from datetime import timedelta
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.timezone import now
+
+from jobs import conf
+from jobs.models.ids import new_id
+
+
+def _expiry() -> Any:
+    return now() + timedelta(seconds=conf.UPLOAD_EXPIRES_SECONDS)
+
+
+class UploadQuerySet(models.QuerySet["Upload"]):
+    """The filters that everybody shares."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Leave only what `user` may see."""
+        return self if user.is_staff else self.filter(owner=user)
+
+
+class Upload(models.Model):
+    """uploading → verifying → ready | rejected. `received` is a cache of the disk."""
+
+    class Status(models.TextChoices):
+        UPLOADING = "uploading", "Uploading"
+        VERIFYING = "verifying", "Verifying"
+        READY = "ready", "Ready"
+        REJECTED = "rejected", "Rejected"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="uploads"
+    )
+    filename = models.CharField(
+        max_length=255, help_text="Shown to people; never a path."
+    )
+    size = models.BigIntegerField()
+    received = models.BigIntegerField(default=0)
+    status = models.CharField(
+        max_length=10, choices=Status, default=Status.UPLOADING, editable=False
+    )
+    content_type = models.CharField(max_length=120, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    problem = models.CharField(max_length=200, blank=True)
+    writer_no = models.BigIntegerField(
+        default=0, help_text="The newest writer's number."
+    )
+    created_at = models.DateTimeField(default=now, editable=False)
+    ready_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, default=_expiry)
+
+    objects = UploadQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            # The sweep of unfinished uploads.
+            models.Index(
+                fields=["expires_at"],
+                name="upload_expiry",
+                condition=Q(expires_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.filename
+
+    @property
+    def key(self) -> str:
+        """Where its bytes lie in the store."""
+        return f"in/{self.id.hex}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every byte has arrived."""
+        return self.status in {self.Status.VERIFYING, self.Status.READY}
+
+    def advance(self, to: Status, **changes: Any) -> bool:
+        """Move to `to` if the row is still where we last saw it."""
+        source = self.status
+        here = Upload.objects.filter(pk=self.pk, status=source)
+        if not here.update(status=to, **changes):
+            return False
+        for name, value in {"status": to, **changes}.items():
+            setattr(self, name, value)
+        return True

@@ -1,0 +1,91 @@
+"""What a worker with our handler tells us of its attempt: claim, progress, finish."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+from django.utils.timezone import now
+
+from jobs import nudge
+from jobs.errors import Conflict, NotFound
+from jobs.models import Artifact, Attempt, Job
+from jobs.services import sync
+from jobs.states import ACTIVE, REMOTE, JobStatus
+
+
+def find(pk: str) -> Attempt:
+    """Return an attempt with its job and endpoint; raise `NotFound`."""
+    try:
+        id = UUID(pk)
+    except ValueError:
+        raise NotFound("There is no such attempt.") from None
+    found = Attempt.objects.select_related("job__endpoint").filter(pk=id).first()
+    if found is None:
+        raise NotFound("There is no such attempt.")
+    return found
+
+
+def claim(attempt: Attempt, *, worker_id: str, runpod_id: str) -> None:
+    """Let a worker begin. Raise `Conflict` when there is nothing left to do.
+
+    A redelivered attempt may be claimed again, by the same or another worker. The claim
+    also proves that RunPod has the job, and under which id.
+    """
+    job = attempt.job
+    if attempt.number != job.attempt_no or job.has_ended:
+        raise Conflict("This attempt is over; nothing is left to do.", code="over")
+    if attempt.manifest is not None:
+        raise Conflict("This attempt has its result already.", code="done")
+    changes: dict[str, Any] = {"claimed_at": now(), "worker_id": worker_id[:128]}
+    if runpod_id and not attempt.runpod_id:
+        changes["runpod_id"] = runpod_id[:128]
+    Attempt.objects.filter(pk=attempt.pk).update(**changes)
+    if job.status in REMOTE and job.status != JobStatus.IN_PROGRESS:
+        sync.move_on(job, JobStatus.IN_PROGRESS)
+
+
+def report_progress(attempt: Attempt, progress: dict[str, Any]) -> bool:
+    """Keep a progress report if it is newer; return whether the worker should go on."""
+    job = attempt.job
+    current = Job.objects.filter(
+        pk=job.pk, attempt_no=attempt.number, status__in=ACTIVE
+    )
+    current.filter(progress_seq__lt=progress["seq"]).update(
+        progress=progress, progress_seq=progress["seq"], revision=F("revision") + 1
+    )
+    return current.filter(cancel_requested_at=None).exists()
+
+
+def keep_artifact(
+    attempt: Attempt, *, name: str, content_type: str, size: int, sha256: str, key: str
+) -> str:
+    """Remember a file that has arrived whole; return the key of one it replaces."""
+    if attempt.manifest is not None:
+        raise Conflict("This attempt has its result already.", code="done")
+    old = Artifact.objects.filter(attempt=attempt, name=name).first()
+    Artifact.objects.update_or_create(
+        attempt=attempt,
+        name=name,
+        defaults={
+            "content_type": content_type[:120],
+            "size": size,
+            "sha256": sha256,
+            "key": key,
+        },
+    )
+    return old.key if old else ""
+
+
+def finish(attempt: Attempt, manifest: dict[str, Any]) -> bool:
+    """Take the manifest. The first one stands; return False for any later one."""
+    first = Attempt.objects.filter(pk=attempt.pk, manifest=None).update(
+        manifest=manifest, ended_at=now()
+    )
+    if not first:
+        return False
+    attempt.manifest = manifest
+    job = attempt.job
+    if attempt.number == job.attempt_no:
+        sync.apply_manifest(job, attempt)
+        nudge.job(job.pk)
+    return True

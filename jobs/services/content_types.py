@@ -1,0 +1,59 @@
+"""What a file is, told by its first bytes and never by its name."""
+
+import puremagic
+
+HEAD_BYTES = 8192
+UNKNOWN = "application/octet-stream"
+# Types a page may show in place; everything else is downloaded only.
+PREVIEWABLE = frozenset(
+    {
+        "image/png",
+        "image/jpeg",
+        "image/webp",
+        "image/gif",
+        "video/mp4",
+        "video/webm",
+        "audio/wav",
+        "audio/mpeg",
+        "audio/flac",
+        "audio/ogg",
+        "application/json",
+        "text/plain",
+    }
+)
+
+
+def sniff(head: bytes) -> str:
+    """Return the media type of a file that begins with `head`."""
+    if head[4:8] == b"ftyp":
+        return _iso_media(head[8:12])
+    if _is_text(head):
+        return (
+            "text/html"
+            if b"<html" in head.lower() or b"<svg" in head.lower()
+            else "text/plain"
+        )
+    try:
+        found = puremagic.from_string(head, mime=True)
+    except (puremagic.PureError, ValueError):
+        return UNKNOWN
+    return str(found) or UNKNOWN
+
+
+def _iso_media(brand: bytes) -> str:
+    if brand in {b"heic", b"heix", b"mif1", b"avif"}:
+        return "image/avif" if brand == b"avif" else "image/heic"
+    if brand == b"M4A ":
+        return "audio/mp4"
+    return "video/quicktime" if brand == b"qt  " else "video/mp4"
+
+
+def _is_text(head: bytes) -> bool:
+    if not head or b"\0" in head:
+        return False
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        # A character may be cut at the end of what we looked at.
+        return error.start >= len(head) - 3
+    return True

@@ -1,0 +1,209 @@
+"""A job's input: checked when the job is created, turned into links when it is sent.
+
+In `input`, a field that takes a file accepts `"upload:<id>"` or an http(s) URL.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from jobs import clean_json, conf, links
+from jobs.errors import InvalidInput, Problem, TooLarge
+from jobs.models import Attempt, Endpoint, Job, Upload
+
+_UPLOAD = re.compile(
+    r"^upload:([0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12})$"
+)
+_WORDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
+
+
+def check(endpoint: Endpoint, input: Any, *, owner: Any) -> None:
+    """Raise `InvalidInput` naming every mistake in `input`, or `TooLarge`."""
+    if not isinstance(input, dict) or not input:
+        raise InvalidInput(
+            Problem("/input", "Send an object with at least one field.", "required")
+        )
+    clean_json.check(input, "/input")
+    if len(json.dumps(input)) > conf.INPUT_MAX_BYTES:
+        raise TooLarge("The input is larger than 8 MiB; send large data as an upload.")
+    problems = [
+        problem
+        for error in Draft202012Validator(endpoint.input_schema).iter_errors(input)
+        for problem in _problems(error)
+    ]
+    if "_slipway" in input:
+        problems.append(Problem("/input/_slipway", "This name is ours.", "reserved"))
+    wrong = {problem.pointer for problem in problems}
+    fields = endpoint.file_fields()
+    for pointer, value in _strings(input, "/input"):
+        field = fields.get(pointer.removeprefix("/input/"))
+        problem = _file_problem(pointer, value, field, owner)
+        if problem and pointer not in wrong:
+            problems.append(problem)
+    if problems:
+        raise InvalidInput(*problems)
+
+
+def uploads_of(input: Any) -> list[UUID]:
+    """Return the ids of the uploads that `input` names."""
+    found = (_UPLOAD.match(value) for _, value in _strings(input, ""))
+    return [UUID(match[1]) for match in found if match]
+
+
+def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
+    """Return the input as the worker gets it: links for files, and our envelope."""
+    lives = timedelta(
+        seconds=conf.QUEUE_SECONDS
+        + job.endpoint.execution_timeout_seconds
+        + conf.LINK_MARGIN_SECONDS
+    )
+    input: dict[str, Any] = _with_links(job.input, lives)
+    if job.endpoint.contract == Endpoint.Contract.SLIPWAY:
+        input["_slipway"] = {
+            "job": str(job.pk),
+            "attempt": attempt.pk.hex,
+            "token": links.sign(links.ATTEMPT, attempt.pk.hex, lives=lives),
+            "url": settings.PUBLIC_URL,
+            "runner": job.endpoint.runner,
+        }
+    return input
+
+
+def _with_links(value: Any, lives: timedelta) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_links(item, lives) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_links(item, lives) for item in value]
+    match = _UPLOAD.match(value) if isinstance(value, str) else None
+    if not match:
+        return value
+    signed = links.sign(links.FILE, f"upload.{UUID(match[1]).hex}", lives=lives)
+    return f"{settings.PUBLIC_URL}/files/{signed}"
+
+
+def _strings(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield pointer, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _strings(item, f"{pointer}/{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _strings(item, f"{pointer}/{index}")
+
+
+def _file_problem(
+    pointer: str, value: str, field: dict[str, Any] | None, owner: Any
+) -> Problem | None:
+    match = _UPLOAD.match(value)
+    if match:
+        upload = Upload.objects.visible_to(owner).filter(pk=UUID(match[1])).first()
+        text = upload_problem(upload, (field or {}).get("x-accept", []))
+        return Problem(pointer, text, "file") if text else None
+    if field is None:
+        return None
+    if not re.match(r"^https?://[^\s/@]+(/\S*)?$", value):
+        text = "Give an uploaded file (upload:<id>) or an http(s):// address."
+        return Problem(pointer, text, "file")
+    return None
+
+
+def upload_problem(upload: Upload | None, accept: list[str]) -> str:
+    """Return why `upload` cannot be this input, or an empty string."""
+    if upload is None:
+        return "There is no such upload. Upload the file again."
+    if upload.status == Upload.Status.REJECTED:
+        return upload.problem or "This upload was rejected. Upload the file again."
+    if not upload.is_whole:
+        return "This upload is not finished yet. Wait for it, or resume it."
+    if upload.size == 0:
+        return f"{upload.filename} is empty. Choose another file."
+    if accept and not any(_accepts(kind, upload.content_type) for kind in accept):
+        return (
+            f"{upload.filename} is {_kind_of(upload.content_type)}; "
+            f"this field takes {_kinds(accept)}."
+        )
+    return ""
+
+
+def _accepts(pattern: str, content_type: str) -> bool:
+    if pattern.endswith("/*"):
+        return content_type.startswith(pattern[:-1])
+    return pattern == content_type
+
+
+def _kind_of(content_type: str) -> str:
+    if content_type in {"", "application/octet-stream"}:
+        return "of a kind we do not recognise"
+    if content_type.startswith("text/"):
+        return "text"
+    return content_type
+
+
+def _kinds(accept: list[str]) -> str:
+    names = [kind.removesuffix("/*") for kind in accept]
+    return " or ".join(names)
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    pointer = "/input" + "".join(f"/{part}" for part in error.absolute_path)
+    rule, value = str(error.validator), error.validator_value
+    if rule == "required":
+        return _missing(error, pointer)
+    if rule == "additionalProperties":
+        return _unknown(error, pointer)
+    if rule == "anyOf" and error.context:
+        return _problems(error.context[0])
+    texts = {
+        "type": lambda: f"Expected {_type_names(value)}.",
+        "enum": lambda: "Choose one of: " + ", ".join(map(str, value)) + ".",
+        "minimum": lambda: f"Must be at least {value}.",
+        "maximum": lambda: f"Must be at most {value}.",
+        "exclusiveMinimum": lambda: f"Must be more than {value}.",
+        "exclusiveMaximum": lambda: f"Must be less than {value}.",
+        "maxLength": lambda: f"At most {value} characters.",
+        "minLength": lambda: f"At least {value} characters.",
+    }
+    text = texts[rule]() if rule in texts else error.message[:200]
+    return [Problem(pointer, text, rule)]
+
+
+def _missing(error: ValidationError, pointer: str) -> list[Problem]:
+    # jsonschema reports one error for each missing name and quotes the name first.
+    name = error.message.split("'")[1]
+    return [Problem(f"{pointer}/{name}", "This field is required.", "required")]
+
+
+def _unknown(error: ValidationError, pointer: str) -> list[Problem]:
+    known = list(error.schema.get("properties", {}))  # type: ignore[union-attr]
+    problems = []
+    for name in error.instance:
+        if name in known or name == "_slipway":
+            continue
+        near = get_close_matches(name, known, n=1)
+        hint = f"Did you mean “{near[0]}”?" if near else f"Known: {', '.join(known)}."
+        problems.append(
+            Problem(f"{pointer}/{name}", f"There is no such field. {hint}", "unknown")
+        )
+    return problems
+
+
+def _type_names(value: Any) -> str:
+    names = value if isinstance(value, list) else [value]
+    return " or ".join(_WORDS.get(name, str(name)) for name in names)

@@ -1,0 +1,21 @@
+"""Blocking code called from a coroutine that is not a Django view."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db import connections
+
+T = TypeVar("T")
+
+
+async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Run `function` in a thread, and give its database connection back."""
+
+    def run() -> T:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            connections.close_all()
+
+    return await asyncio.to_thread(run)

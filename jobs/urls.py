@@ -1,0 +1,29 @@
+"""Names every page URL."""
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path
+
+from jobs.views import doorbell, files, health, jobs, live
+
+urlpatterns = [
+    path("", jobs.home, name="home"),
+    path("new/<slug:slug>/", jobs.new_job, name="new_job"),
+    path("jobs/", jobs.job_list, name="jobs"),
+    path("jobs/<uuid:job_id>/", jobs.job, name="job"),
+    path("jobs/<uuid:job_id>/fragment/", jobs.job_fragment, name="job_fragment"),
+    path("jobs/<uuid:job_id>/live/", live.job_live, name="job_live"),
+    path("jobs/<uuid:job_id>/cancel/", jobs.cancel, name="job_cancel"),
+    path("jobs/<uuid:job_id>/outputs/<str:name>", jobs.output, name="job_output"),
+    path("files/<str:signed>", files.file, name="file"),
+    path("hooks/runpod/<str:secret>", doorbell.runpod, name="doorbell"),
+    path(
+        "account/sign-in/",
+        LoginView.as_view(
+            template_name="registration/sign_in.html", redirect_authenticated_user=True
+        ),
+        name="sign_in",
+    ),
+    path("account/sign-out/", LogoutView.as_view(), name="sign_out"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]

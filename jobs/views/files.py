@@ -1,0 +1,93 @@
+"""`/files/<signed>`: expiring downloads with Range, for workers and previews."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+from asgiref.sync import sync_to_async
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
+from django.utils.http import content_disposition_header
+
+from jobs.errors import LinkRefused, NotFound
+from jobs.services import downloads
+from jobs.storage import store
+
+_RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$")
+
+
+async def file(request: HttpRequest, signed: str) -> HttpResponseBase:
+    """Send a file or a part of it."""
+    try:
+        found = await sync_to_async(downloads.find)(signed)
+    except LinkRefused as error:
+        text = f"{error} Open the job's page to get a new one.\n"
+        return HttpResponse(text, status=403, content_type="text/plain")
+    except NotFound:
+        raise Http404 from None
+    etag = f'"{found.etag}"'
+    if request.headers.get("If-None-Match") == etag:
+        return _dressed(HttpResponse(status=304), found, etag)
+    wanted = request.headers.get("Range", "")
+    if request.headers.get("If-Range", etag) != etag:
+        wanted = ""
+    span = _span(wanted, found.size)
+    if span is None:
+        response = HttpResponse(status=416)
+        response["Content-Range"] = f"bytes */{found.size}"
+        return response
+    start, end = span
+    body = _pieces(found.key, start, end) if request.method != "HEAD" else b""
+    status = 206 if wanted and (start, end) != (0, found.size) else 200
+    response = StreamingHttpResponse(body, status=status)
+    response["Content-Length"] = str(end - start)
+    if status == 206:
+        response["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
+    return _dressed(response, found, etag)
+
+
+def _dressed(
+    response: HttpResponseBase, found: downloads.StoredFile, etag: str
+) -> HttpResponseBase:
+    """Add the headers that keep a file from ever acting as a page of ours."""
+    inline = found.is_previewable
+    response["Content-Type"] = (
+        found.content_type if inline else "application/octet-stream"
+    )
+    response["Content-Disposition"] = (
+        content_disposition_header(as_attachment=not inline, filename=found.name) or ""
+    )
+    response["ETag"] = etag
+    response["Accept-Ranges"] = "bytes"
+    response["Cache-Control"] = "private, max-age=3600"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    return response
+
+
+def _span(header: str, size: int) -> tuple[int, int] | None:
+    """Return (start, end) of the part wanted; None when it cannot be had (416).
+
+    Several ranges, or words we do not know, get the whole file (RFC 9110 14.2).
+    """
+    match = _RANGE.match(header)
+    if not match or not (match[1] or match[2]):
+        return 0, size
+    if not match[1]:
+        length = min(int(match[2]), size)
+        return (size - length, size) if length else None
+    start = int(match[1])
+    end = min(int(match[2]) + 1, size) if match[2] else size
+    return (start, end) if start < end else None
+
+
+async def _pieces(key: str, start: int, end: int) -> AsyncIterator[bytes]:
+    pieces = store().chunks(key, start, end)
+    while piece := await asyncio.to_thread(next, pieces, b""):
+        yield piece

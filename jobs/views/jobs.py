@@ -1,0 +1,146 @@
+"""Pages about jobs: gallery, new job, list, one job."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from jobs.errors import InvalidInput, SlipwayError
+from jobs.forms import InputForm
+from jobs.models import Endpoint, Job
+from jobs.services import artifacts, downloads, endpoints, explain
+from jobs.services import jobs as service
+from jobs.states import JobStatus
+
+PAGE = 25
+
+
+@login_required
+def home(request: HttpRequest) -> HttpResponse:
+    """Show what can run, and what ran lately."""
+    active = Endpoint.objects.filter(is_active=True)
+    cards = [(e, endpoints.usual_seconds(e)) for e in active]
+    recent = _visible(request)[:5]
+    return render(request, "home.html", {"cards": cards, "recent": recent})
+
+
+@login_required
+def new_job(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show the form of an endpoint, filled from `?from=<job>`; create the job."""
+    endpoint = get_object_or_404(Endpoint, slug=slug, is_active=True)
+    if request.method == "POST":
+        form = InputForm(endpoint, request.POST)
+        job = _create(request, form)
+        if job:
+            return redirect("job", job_id=job.pk)
+    else:
+        source = _source(request)
+        form = InputForm(endpoint, initial=source.input if source else None)
+    context = {
+        "endpoint": endpoint,
+        "form": form,
+        "usual": endpoints.usual_seconds(endpoint),
+        "source": request.GET.get("from", ""),
+        "status": 422 if form.errors else 200,
+    }
+    return render(request, "jobs/new.html", context, status=422 if form.errors else 200)
+
+
+def _create(request: HttpRequest, form: InputForm) -> Job | None:
+    if not form.is_valid():
+        return None
+    try:
+        return service.create(
+            owner=request.user,
+            endpoint=form.endpoint,
+            input=form.job_input(),
+            source_job=_source(request),
+        )
+    except InvalidInput as error:
+        form.show(error)
+    except SlipwayError as error:
+        form.add_error(None, str(error))
+    return None
+
+
+def _source(request: HttpRequest) -> Job | None:
+    try:
+        pk = UUID(request.GET.get("from", ""))
+    except ValueError:
+        return None
+    return _visible(request).filter(pk=pk).first()
+
+
+@login_required
+def job_list(request: HttpRequest) -> HttpResponse:
+    """List jobs, newest first."""
+    found = _visible(request)
+    status = request.GET.get("status", "")
+    if status in JobStatus:
+        found = found.filter(status=status)
+    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    context = {"page": page, "status": status, "statuses": JobStatus.choices}
+    return render(request, "jobs/list.html", context)
+
+
+@login_required
+def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """Show one job; the page keeps itself up to date."""
+    return render(request, "jobs/job.html", _context(_one(request, job_id)))
+
+
+@login_required
+def job_fragment(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """Return the part of the page that changes."""
+    return render(request, "jobs/_job.html", _context(_one(request, job_id)))
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """Cancel a job."""
+    found = _one(request, job_id)
+    if not service.request_cancel(found):
+        messages.info(request, "The job had already ended or is being cancelled.")
+    return redirect("job", job_id=found.pk)
+
+
+@login_required
+def output(request: HttpRequest, job_id: UUID, name: str) -> HttpResponse:
+    """Redirect to a fresh link to one file of the result."""
+    for artifact in artifacts.of_job(_one(request, job_id)):
+        if artifact.name == name:
+            return redirect(downloads.artifact_url(artifact))
+    raise Http404
+
+
+def _visible(request: HttpRequest) -> Any:
+    return Job.objects.visible_to(request.user).select_related("endpoint", "owner")
+
+
+def _one(request: HttpRequest, job_id: UUID) -> Job:
+    found: Job = get_object_or_404(_visible(request), pk=job_id)
+    return found
+
+
+def _context(found: Job) -> dict[str, Any]:
+    """Return what templates/jobs/_job.html shows."""
+    fraction = found.progress.get("fraction")
+    is_running = found.status == JobStatus.IN_PROGRESS
+    return {
+        "job": found,
+        "percent": round(fraction * 100)
+        if is_running and fraction is not None
+        else None,
+        "steps": explain.steps(found),
+        "sentence": explain.sentence(found),
+        "next_step": explain.next_step(found),
+        "artifacts": artifacts.of_job(found),
+        "events": found.events.all(),
+        "attempts": found.attempts.all(),
+    }

@@ -1,0 +1,98 @@
+"""What our own handler calls besides RunPod's protocol: `/worker/v1/attempts/<id>/…`.
+
+Every call carries the attempt's token. A 409 means: stop, nothing is left to do.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from jobs import clean_json, conf, links
+from jobs.errors import Conflict, InvalidInput, LinkRefused, NotFound
+from jobs.models import Attempt
+from jobs.services import attempts
+from jobs.services.output_links import output_path
+from jobs.worker_api import manifest as contract
+
+Call = Callable[[Attempt, dict[str, Any]], dict[str, Any]]
+
+
+def worker_call(call: Call) -> Callable[..., JsonResponse]:
+    """Check the token, parse the body, and turn our errors into JSON answers."""
+
+    @csrf_exempt
+    @wraps(call)
+    def view(request: HttpRequest, attempt_id: str) -> JsonResponse:
+        if request.method != "POST":
+            return _problem(405, "method_not_allowed", "Use POST.")
+        try:
+            body = clean_json.lenient(request.body or b"{}")
+            if not isinstance(body, dict):
+                raise ValueError("not an object")
+            return JsonResponse(call(_attempt_of(request, attempt_id), body))
+        except ValueError:
+            return _problem(400, "malformed", "The body is not a JSON object.")
+        except LinkRefused as error:
+            return _problem(401, error.code, str(error))
+        except NotFound as error:
+            return _problem(404, error.code, str(error))
+        except Conflict as error:
+            return _problem(409, error.code, str(error))
+        except InvalidInput as error:
+            return _problem(422, error.code, str(error))
+
+    return view
+
+
+def _attempt_of(request: HttpRequest, attempt_id: str) -> Attempt:
+    header = request.headers.get("Authorization", "")
+    value = links.read(links.ATTEMPT, header.removeprefix("Bearer ").strip())
+    if not links.same(value, attempt_id):
+        raise LinkRefused("This token is for another attempt.", code="link_invalid")
+    return attempts.find(attempt_id)
+
+
+def _problem(status: int, code: str, detail: str) -> JsonResponse:
+    return JsonResponse({"code": code, "detail": detail}, status=status)
+
+
+@worker_call
+def claim(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
+    """A worker begins: {"worker_id", "runpod_id"}."""
+    attempts.claim(
+        attempt,
+        worker_id=str(body.get("worker_id") or ""),
+        runpod_id=str(body.get("runpod_id") or ""),
+    )
+    return {"claimed": True}
+
+
+@worker_call
+def progress(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
+    """A numbered progress report; the answer says whether to go on."""
+    may_go_on = attempts.report_progress(attempt, contract.progress(body))
+    return {"continue": may_go_on}
+
+
+@worker_call
+def open_output(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
+    """Name an output file; the answer says where to PUT its bytes."""
+    name, content_type = contract.output(body)
+    if attempt.manifest is not None:
+        raise Conflict("This attempt has its result already.", code="done")
+    path = output_path(
+        attempt, name, content_type, timedelta(seconds=conf.LINK_MARGIN_SECONDS)
+    )
+    return {"method": "PUT", "url": f"{settings.PUBLIC_URL}{path}"}
+
+
+@worker_call
+def finish(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
+    """The manifest, written last. The first one stands."""
+    is_first = attempts.finish(attempt, contract.manifest(body))
+    return {"accepted": is_first}

@@ -1,0 +1,33 @@
+"""The way in: Django for everything, a raw receiver for bytes of files.
+
+Django's ASGI handler spools a whole body before a view runs, so a cut upload would lose
+every byte of it. PATCH on an upload and PUT of an output therefore go to
+`jobs.uploads.receiver`, which keeps each piece as it comes.
+"""
+
+import os
+from typing import Any
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+_django = get_asgi_application()
+
+from jobs.uploads.receiver import receiver_for  # noqa: E402 - needs Django set up
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Serve one connection."""
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
+    receiver = receiver_for(scope)
+    await (receiver or _django)(scope, receive, send)
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

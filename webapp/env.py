@@ -1,0 +1,56 @@
+"""Reading the environment. Every name may also be given as `NAME_FILE`, a path."""
+
+import os
+from pathlib import Path
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off", ""}
+
+
+class BadEnvironment(Exception):
+    """A variable has a value we cannot use; the text names it and the remedy."""
+
+
+def text(name: str, default: str = "") -> str:
+    """Return the variable, or the content of the file that `NAME_FILE` names."""
+    path = os.environ.get(f"{name}_FILE", "")
+    if path and not os.environ.get(name):
+        try:
+            return Path(path).read_text().strip()
+        except OSError as error:
+            raise BadEnvironment(
+                f"{name}_FILE names {path}, which cannot be read: {error.strerror}"
+            ) from error
+    return os.environ.get(name) or default
+
+
+def flag(name: str, *, default: bool = False) -> bool:
+    """Return a yes/no variable."""
+    value = text(name, "1" if default else "0").lower()
+    if value not in _TRUE | _FALSE:
+        raise BadEnvironment(f"{name} is {value!r}; write 1 or 0")
+    return value in _TRUE
+
+
+def number(name: str, default: int) -> int:
+    """Return a whole number."""
+    value = text(name, str(default))
+    try:
+        return int(value)
+    except ValueError:
+        raise BadEnvironment(f"{name} is {value!r}; write a whole number") from None
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """Return a comma separated list, without blanks."""
+    return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def secrets_named(prefix: str) -> dict[str, str]:
+    """Return every `PREFIX_<NAME>` (or `PREFIX_<NAME>_FILE`) as {NAME: value}."""
+    stems = {
+        name.removesuffix("_FILE")
+        for name in os.environ
+        if name.startswith(f"{prefix}_")
+    }
+    return {stem.removeprefix(f"{prefix}_"): text(stem) for stem in sorted(stems)}

@@ -1,0 +1,121 @@
+"""The worker's side of docs/worker-contract.md: envelope in, manifest out."""
+
+import logging
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from errors import Over, Undeliverable
+
+logger = logging.getLogger("slipway")
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+# A result survives our server being away for about ten minutes.
+PAUSES = (0.5, 1, 2, 4, 8, 15, 30, 60, 60, 60, 120, 240)
+RETRIED_STATUSES = {408, 425, 429, 500, 502, 503, 504}
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What Slipway adds to the input of its own handler, under `_slipway`."""
+
+    job: str
+    attempt: str
+    token: str
+    url: str
+    runner: str
+    public_url: str
+
+    @classmethod
+    def of(cls, input: dict[str, Any]) -> "Envelope | None":
+        """Return the envelope of a job's input, or None when it came without."""
+        value = input.get("_slipway")
+        if not isinstance(value, dict):
+            return None
+        names = ("job", "attempt", "token", "url", "runner")
+        texts = {name: str(value.get(name) or "") for name in names}
+        public_url = texts["url"].rstrip("/")
+        # A worker that knows its server talks to no other, whatever the job says.
+        texts["url"] = os.environ.get("SLIPWAY_URL", texts["url"]).rstrip("/")
+        return cls(**texts, public_url=public_url)
+
+
+class Slipway:
+    """The calls of one attempt. Repeats what may be repeated."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        self._http = httpx.Client(timeout=TIMEOUT, trust_env=False)
+        self._base = f"{envelope.url}/worker/v1/attempts/{envelope.attempt}"
+        self._headers = {"Authorization": f"Bearer {envelope.token}"}
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._envelope.url
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def claim(self, *, worker_id: str, runpod_id: str) -> None:
+        """Say that work begins; raise `Over` when none is wanted."""
+        self._post("claim", {"worker_id": worker_id, "runpod_id": runpod_id})
+
+    def progress(self, report: dict[str, Any]) -> bool:
+        """Report once, without repeats; return whether to go on."""
+        try:
+            response = self._http.post(
+                f"{self._base}/progress", json=report, headers=self._headers, timeout=3
+            )
+        except httpx.HTTPError:
+            return True  # a lost report is not a reason to stop
+        if response.status_code == httpx.codes.CONFLICT:
+            return False
+        return not response.is_success or response.json().get("continue") is not False
+
+    def output_url(self, name: str, content_type: str) -> str:
+        """Return the URL to which one output file is PUT."""
+        answer = self._post("outputs", {"name": name, "content_type": content_type})
+        return self.local(str(answer["url"]))
+
+    def finish(self, manifest: dict[str, Any]) -> None:
+        """Deliver the manifest, the last thing an attempt does."""
+        self._post("finish", manifest)
+
+    def local(self, url: str) -> str:
+        """Return a link of the server's, at the address where this worker reaches it."""
+        if not url.startswith(f"{self._envelope.public_url}/"):
+            return url
+        return self.url + url.removeprefix(self._envelope.public_url)
+
+    def _post(self, call: str, body: dict[str, Any]) -> dict[str, Any]:
+        def send() -> httpx.Response:
+            return self._http.post(
+                f"{self._base}/{call}", json=body, headers=self._headers
+            )
+
+        answer: dict[str, Any] = insist(send, call).json()
+        return answer
+
+
+def insist(send: Any, what: str) -> httpx.Response:
+    """Call `send` until the server answers; raise `Over` or `Undeliverable`."""
+    for pause in (*PAUSES, None):
+        try:
+            response: httpx.Response = send()
+        except httpx.HTTPError as error:
+            problem = type(error).__name__
+        else:
+            if response.status_code == httpx.codes.CONFLICT:
+                raise Over(response.text[:200])
+            if response.is_success:
+                return response
+            problem = f"HTTP {response.status_code}: {response.text[:200]}"
+            if response.status_code not in RETRIED_STATUSES:
+                raise Undeliverable(f"{what}: {problem}")
+        if pause is not None:
+            logger.warning("%s: %s; again in %s s", what, problem, pause)
+            time.sleep(pause)
+    raise Undeliverable(f"{what}: {problem}")

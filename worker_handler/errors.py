@@ -1,0 +1,28 @@
+"""What may stop a job, and what people are told of it."""
+
+
+class UserError(Exception):
+    """The input is at fault. The text is shown to the user; trying again is no use."""
+
+    code = "invalid_input"
+
+
+class InputUnavailable(UserError):
+    """A file of the input could not be fetched."""
+
+    code = "input_unavailable"
+
+
+class Cancelled(BaseException):
+    """The job was cancelled.
+
+    Not an Exception, so that a runner's `except Exception` cannot swallow it.
+    """
+
+
+class Over(Exception):
+    """Slipway says that nothing is left to do: the attempt ended or has its result."""
+
+
+class Undeliverable(Exception):
+    """Slipway could not be reached for so long that we gave up."""

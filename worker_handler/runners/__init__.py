@@ -1,0 +1,36 @@
+"""The built-in runners. Their modules are imported only when they are needed."""
+
+import importlib
+import os
+from functools import cache
+
+from errors import UserError
+from runner import Runner
+
+BUILT_IN = {
+    "anonymize": "runners.anonymize:Anonymize",
+    "echo": "runners.echo:Echo",
+}
+
+
+def runner_class(id: str) -> type[Runner]:
+    """Return the class of a runner: a built-in one, or `module:Class`."""
+    place = BUILT_IN.get(id, id)
+    module, _, name = place.partition(":")
+    if not name:
+        raise UserError(f"There is no runner “{id}”. Known: {', '.join(BUILT_IN)}.")
+    found: type[Runner] = getattr(importlib.import_module(module), name)
+    return found
+
+
+@cache
+def ready_runner(id: str) -> Runner:
+    """Return the runner with its model loaded; the same one every time."""
+    runner = runner_class(id)()
+    runner.setup()
+    return runner
+
+
+def default_id() -> str:
+    """Return the runner used when a job names none (`SLIPWAY_RUNNER`)."""
+    return os.environ.get("SLIPWAY_RUNNER", "anonymize")
