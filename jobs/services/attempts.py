@@ -78,7 +78,7 @@ def keep_artifact(
 
 def finish(attempt: Attempt, manifest: dict[str, Any]) -> bool:
     """Take the manifest. The first one stands; return False for any later one."""
-    first = Attempt.objects.filter(pk=attempt.pk, manifest=None).update(
+    first = Attempt.objects.filter(pk=attempt.pk, manifest__isnull=True).update(
         manifest=manifest, ended_at=now()
     )
     if not first:
