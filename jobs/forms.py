@@ -35,8 +35,10 @@ class FileWidget(forms.TextInput):
 class InputForm(forms.Form):
     """The fields of an endpoint's input, in the order of its schema."""
 
-    def __init__(self, endpoint: Endpoint, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, prefix="input", **kwargs)
+    def __init__(
+        self, endpoint: Endpoint, data: Any = None, initial: Any = None
+    ) -> None:
+        super().__init__(data, prefix="input", initial=initial)
         self.endpoint = endpoint
         required = endpoint.input_schema.get("required", [])
         for name, schema in endpoint.input_schema.get("properties", {}).items():

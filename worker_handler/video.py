@@ -114,7 +114,7 @@ class _Copy:
     def _open_video(self, picture: Picture) -> None:
         height, width = picture.shape[:2]
         if height * width > MAX_PIXELS:
-            raise UserError(f"The picture is too large ({width}×{height}).")
+            raise UserError(f"The picture is too large ({width} x {height}).")
         out = self._writer.add_stream("libx264", rate=self._video.average_rate or 25)
         out.width, out.height, out.pix_fmt = width, height, "yuv420p"
         out.time_base = out.codec_context.time_base = self._video.time_base

@@ -13,7 +13,7 @@ from jobs.services import endpoints
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(ModelAdmin):  # type: ignore[type-arg]
+class EndpointAdmin(ModelAdmin):
     """Set up endpoints; purge their queues, pause and resume them."""
 
     list_display = ("title", "slug", "kind", "contract", "is_active", "unreachable_at")
@@ -46,7 +46,7 @@ class EndpointAdmin(ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(LocalWorker)
-class LocalWorkerAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class LocalWorkerAdmin(ReadOnly, ModelAdmin):
     """Workers that take from local queues, as last heard of."""
 
     list_display = ("id", "queue", "last_seen_at", "gone_at", "sdk_version")

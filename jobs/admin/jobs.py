@@ -26,14 +26,14 @@ class ReadOnly:
         return False
 
 
-class AttemptInline(ReadOnly, TabularInline):  # type: ignore[misc]
+class AttemptInline(ReadOnly, TabularInline):
     """Each try, in the backend's own words."""
 
     model = Attempt
     fields = ("number", "runpod_id", "worker_id", "raw_status", "raw_error", "ended_at")
 
 
-class EventInline(ReadOnly, TabularInline):  # type: ignore[misc]
+class EventInline(ReadOnly, TabularInline):
     """Every move."""
 
     model = JobEvent
@@ -41,7 +41,7 @@ class EventInline(ReadOnly, TabularInline):  # type: ignore[misc]
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class JobAdmin(ReadOnly, ModelAdmin):
     """See jobs; cancel them and run them again."""
 
     list_display = ("id", "endpoint", "owner", "status", "reason", "created_at")

@@ -18,7 +18,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     """People."""
 
     form = UserChangeForm
@@ -27,12 +27,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     """Groups of people."""
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):  # type: ignore[type-arg]
+class ApiKeyAdmin(ModelAdmin):
     """Keys of programs. A new key's secret is shown once, right after saving."""
 
     list_display = ("name", "owner", "hint", "created_at", "last_used_at", "revoked_at")
@@ -41,8 +41,8 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[type-arg]
     actions = ("revoke",)
 
     def save_model(
-        self, request: HttpRequest, obj: Any, form: Any, change: bool
-    ) -> None:  # noqa: FBT001 - Django's signature
+        self, request: HttpRequest, obj: Any, form: Any, change: Any
+    ) -> None:
         """Issue a key, or save its changes."""
         if change:
             super().save_model(request, obj, form, change)

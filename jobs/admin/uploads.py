@@ -8,7 +8,7 @@ from jobs.models import Upload
 
 
 @admin.register(Upload)
-class UploadAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class UploadAdmin(ReadOnly, ModelAdmin):
     """Files on their way in, or ready."""
 
     list_display = ("filename", "owner", "size", "status", "content_type", "created_at")

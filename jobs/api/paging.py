@@ -41,13 +41,13 @@ def page_of(
 def _parsed(cursor: str) -> tuple[bool, UUID | None]:
     if not cursor:
         return False, None
+    wrong = Problem("/cursor", "Use a cursor from `next` or `previous` as it is.")
+    if cursor[0] not in "np":
+        raise InvalidInput(wrong)
     try:
-        if cursor[0] not in "np":
-            raise ValueError(cursor)
         return cursor[0] == "p", UUID(hex=cursor[1:])
     except ValueError:
-        problem = Problem("/cursor", "Use a cursor from `next` or `previous` as it is.")
-        raise InvalidInput(problem) from None
+        raise InvalidInput(wrong) from None
 
 
 def _link(request: ApiRequest, kind: str, id: UUID) -> str:

@@ -1,7 +1,7 @@
 """Who may come in: clients with an API key, workers with the queue's worker key."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any
 
@@ -13,7 +13,7 @@ from jobs import conf, links
 from jobs.models.api_key import ApiKey
 from jobs.models.endpoint import Endpoint
 
-AsyncView = Callable[..., Awaitable[HttpResponseBase]]
+AsyncView = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
 def problem(detail: str, status: int, title: str) -> JsonResponse:

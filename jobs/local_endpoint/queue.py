@@ -50,7 +50,7 @@ def take(queue: str, worker_id: str, count: int) -> list[QueueItem]:
     waiting = QueueItem.objects.filter(
         queue=queue, status=S.IN_QUEUE, expires_at__gt=now()
     ).order_by("created_at", "pk")
-    taken = []
+    taken: list[QueueItem] = []
     for item in waiting[: count + 8]:  # a few more: others may be first
         if len(taken) < count and _claim(item, worker_id):
             taken.append(item)

@@ -42,14 +42,14 @@ class Child:
     def start(self) -> None:
         """Start it, adding its output to its log."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603 - our own commands
+            self.process = subprocess.Popen(
                 self.command,
                 env={**os.environ, **self.environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one C call
+                preexec_fn=_end_with_parent,
             )
         self.started_at, self.restart_at = time.monotonic(), 0.0
 
@@ -111,7 +111,9 @@ class Stack:
             code = child.process.returncode if child.process else None
             child.signal_group(signal.SIGKILL)  # its own children, if any
             was_quick = now - child.started_at < QUICK_DEATH_SECONDS
-            child.pause = min(MAX_PAUSE_SECONDS, child.pause * 2 + 1) if was_quick else 0.0
+            child.pause = (
+                min(MAX_PAUSE_SECONDS, child.pause * 2 + 1) if was_quick else 0.0
+            )
             child.restart_at = now + child.pause
             self.say(f"{child.name} ended ({code}); starting it again. See {child.log}")
         if now >= child.restart_at:

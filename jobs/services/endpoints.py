@@ -49,6 +49,7 @@ def usual_seconds(endpoint: Endpoint) -> float | None:
     spans = sorted(
         (finished - started).total_seconds()
         for started, finished in ended.values_list("started_at", "finished_at")[:25]
+        if started and finished
     )
     return spans[len(spans) // 2] if spans else None
 

@@ -36,9 +36,10 @@ def steps(job: Job) -> list[Step]:
     current = next((n for n, (_, held) in enumerate(STEPS) if job.status in held), None)
     if current is None:
         is_done = job.status == S.COMPLETED
-        return [Step(title, is_done, False) for title, _ in STEPS]
+        return [Step(title, is_done=is_done, is_current=False) for title, _ in STEPS]
     return [
-        Step(title, n < current, n == current) for n, (title, _) in enumerate(STEPS)
+        Step(title, is_done=n < current, is_current=n == current)
+        for n, (title, _) in enumerate(STEPS)
     ]
 
 

@@ -66,6 +66,18 @@ def uploads_of(input: Any) -> list[UUID]:
     return [UUID(match[1]) for match in found if match]
 
 
+def for_people(input: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return (name, value) pairs with the names of uploads in place of their ids."""
+    names = {
+        f"upload:{upload.pk}": upload.filename
+        for upload in Upload.objects.filter(pk__in=uploads_of(input))
+    }
+    return [
+        (name, names.get(value, value) if isinstance(value, str) else value)
+        for name, value in input.items()
+    ]
+
+
 def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
     """Return the input as the worker gets it: links for files, and our envelope."""
     lives = timedelta(
@@ -157,13 +169,19 @@ def _kind_of(content_type: str) -> str:
 
 
 def _kinds(accept: list[str]) -> str:
-    names = [kind.removesuffix("/*") for kind in accept]
-    return " or ".join(names)
+    names = [
+        kind.removesuffix("/*")
+        if kind.endswith("/*")
+        else kind.partition("/")[2].upper()
+        for kind in accept
+    ]
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _problems(error: ValidationError) -> list[Problem]:
     pointer = "/input" + "".join(f"/{part}" for part in error.absolute_path)
-    rule, value = str(error.validator), error.validator_value
+    rule = str(error.validator)
+    value: Any = error.validator_value
     if rule == "required":
         return _missing(error, pointer)
     if rule == "additionalProperties":
@@ -172,7 +190,9 @@ def _problems(error: ValidationError) -> list[Problem]:
         return _problems(error.context[0])
     texts = {
         "type": lambda: f"Expected {_type_names(value)}.",
-        "enum": lambda: "Choose one of: " + ", ".join(map(str, value)) + ".",
+        "enum": lambda: (
+            "Choose one of: " + ", ".join(str(choice) for choice in value or []) + "."
+        ),
         "minimum": lambda: f"Must be at least {value}.",
         "maximum": lambda: f"Must be at most {value}.",
         "exclusiveMinimum": lambda: f"Must be more than {value}.",
@@ -191,9 +211,11 @@ def _missing(error: ValidationError, pointer: str) -> list[Problem]:
 
 
 def _unknown(error: ValidationError, pointer: str) -> list[Problem]:
-    known = list(error.schema.get("properties", {}))  # type: ignore[union-attr]
+    schema: Any = error.schema
+    instance: Any = error.instance
+    known = list(schema.get("properties", {}))
     problems = []
-    for name in error.instance:
+    for name in instance:
         if name in known or name == "_slipway":
             continue
         near = get_close_matches(name, known, n=1)

@@ -13,9 +13,9 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.timezone import now
 
-from jobs import conf, links, nudge
+from jobs import conf, links
 from jobs.models import Attempt, Endpoint, Job, Upload
-from jobs.runpod import RUN_MAX_BYTES, EndpointClient
+from jobs.runpod import RUN_MAX_BYTES, EndpointClient, RemoteJob
 from jobs.runpod.errors import (
     Busy,
     EndpointNotFound,
@@ -82,11 +82,8 @@ def _send(job: Job, attempt: Attempt, client: EndpointClient) -> None:
     input, policy = inputs.for_backend(job, attempt), policy_of(job.endpoint)
     try:
         remote = client.run(input, policy=policy, webhook=doorbell_url(job, attempt))
-    except Busy as busy:
-        pause = min(busy.retry_after or BUSY_PAUSE_SECONDS, MAX_PAUSE_SECONDS)
-        _try_later(job, attempt, pause)
-    except NotSent:
-        _try_later(job, attempt, NOT_SENT_PAUSE_SECONDS)
+    except (Busy, NotSent) as error:
+        _try_later(job, attempt, _pause(error))
     except (EndpointNotFound, JobNotFound):
         endpoints.mark_unreachable(job.endpoint, is_unreachable=True)
         text = "RunPod does not know this endpoint. Ask the operator to recreate it."
@@ -97,13 +94,22 @@ def _send(job: Job, attempt: Attempt, client: EndpointClient) -> None:
         Attempt.objects.filter(pk=attempt.pk).update(raw_error=str(error))
         job.advance(JobStatus.UNCONFIRMED, by=Actor.SUBMITTER)
     else:
-        Attempt.objects.filter(pk=attempt.pk).update(
-            runpod_id=remote.id, raw_status=remote.status
-        )
-        if job.advance(JobStatus.IN_QUEUE, by=Actor.SUBMITTER):
-            endpoints.mark_unreachable(job.endpoint, is_unreachable=False)
-            if job.cancel_requested_at:
-                nudge.job(job.pk)
+        _accepted(job, attempt, remote)
+
+
+def _accepted(job: Job, attempt: Attempt, remote: RemoteJob) -> None:
+    Attempt.objects.filter(pk=attempt.pk).update(
+        runpod_id=remote.id, raw_status=remote.status
+    )
+    if job.advance(JobStatus.IN_QUEUE, by=Actor.SUBMITTER):
+        endpoints.mark_unreachable(job.endpoint, is_unreachable=False)
+
+
+def _pause(error: Busy | NotSent) -> float:
+    """Return after how many seconds to try again."""
+    if isinstance(error, NotSent):
+        return NOT_SENT_PAUSE_SECONDS
+    return min(error.retry_after or BUSY_PAUSE_SECONDS, MAX_PAUSE_SECONDS)
 
 
 def policy_of(endpoint: Endpoint) -> dict[str, int]:

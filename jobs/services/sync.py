@@ -15,7 +15,7 @@ from jobs.models import Attempt, Job
 from jobs.runpod import EndpointClient, RemoteJob
 from jobs.runpod.errors import EndpointNotFound, JobNotFound, RunPodError
 from jobs.services import artifacts, endpoints
-from jobs.states import REMOTE, REMOTE_WORDS, Actor, JobStatus, Reason
+from jobs.states import ENDS, REMOTE, REMOTE_WORDS, Actor, JobStatus, Reason
 
 S = JobStatus
 ERROR_MAX = 4000
@@ -57,10 +57,15 @@ def apply(job: Job, attempt: Attempt, remote: RemoteJob) -> None:
         Job.objects.filter(pk=job.pk).update(not_found_count=0, not_found_since=None)
     # RunPod may say something new; whatever it is, the job has not ended.
     word = REMOTE_WORDS.get(remote.status, S.IN_PROGRESS)
+    if word not in ENDS:
+        if job.status != word:
+            move_on(job, word)
+        return
+    _end(job, attempt, remote, word)
+
+
+def _end(job: Job, attempt: Attempt, remote: RemoteJob, word: JobStatus) -> None:
     match word:
-        case S.IN_QUEUE | S.IN_PROGRESS:
-            if job.status != word:
-                move_on(job, word)
         case S.COMPLETED:
             output = clean_json.mended(remote.output)
             if job.advance(S.FINALIZING, by=Actor.SYNC, output=output):

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 
 from jobs.models import Artifact, Job
 from jobs.services import downloads
+from jobs.services.content_types import PREVIEWABLE
 from jobs.states import JobStatus
 
 register = template.Library()
@@ -37,7 +38,7 @@ def badge(job: Job) -> SafeString:
 def seconds(value: float | timedelta | None) -> str:
     """Show a span as people say it: 0.4 s, 12 s, 2 min 10 s, 1 h 5 min."""
     if value is None:
-        return "–"
+        return "–"  # noqa: RUF001 - typography
     total = value.total_seconds() if isinstance(value, timedelta) else value
     if total < 10:
         return f"{total:.1f} s"
@@ -63,7 +64,7 @@ def pretty_json(value: Any) -> str:
 @register.filter
 def kind(artifact: Artifact) -> str:
     """Return how a file is previewed: image, video, audio, or nothing."""
-    is_safe = artifact.content_type in downloads.PREVIEWABLE
+    is_safe = artifact.content_type in PREVIEWABLE
     family = artifact.content_type.partition("/")[0]
     return family if is_safe and family in {"image", "video", "audio"} else ""
 

@@ -19,44 +19,60 @@ class TakenOver(Exception):
     """A newer request writes this file now."""
 
 
-async def pieces(
-    receive: Receive, may_go_on: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[bytes]:
-    """Yield the body as it comes, in pieces of at least UPLOAD_PIECE_BYTES.
+class Body:
+    """One request's body as it comes."""
 
-    Asks `may_go_on` about once a second, also while nothing comes. What has been
-    received is yielded before any exception is raised.
-    """
-    held = bytearray()
-    clock = asyncio.get_running_loop().time
-    checked = heard = clock()
-    ending: Exception | None = None
-    while ending is None:
-        try:
-            message = await asyncio.wait_for(receive(), timeout=1.0)
-        except TimeoutError:
-            message = None
-        if clock() - checked >= 1.0:
-            checked = clock()
-            ending = None if await may_go_on() else TakenOver()
-        if message is None:
-            if clock() - heard > conf.UPLOAD_IDLE_SECONDS:
-                ending = Gone("nothing came for too long")
-            continue
-        heard = clock()
-        if message["type"] == "http.disconnect":
-            ending = Gone("the client went away")
-            continue
-        held += message.get("body", b"")
-        if not message.get("more_body", False):
-            break
-        if len(held) >= conf.UPLOAD_PIECE_BYTES:
+    def __init__(
+        self, receive: Receive, may_go_on: Callable[[], Awaitable[bool]]
+    ) -> None:
+        self._receive, self._may_go_on = receive, may_go_on
+        self._clock = asyncio.get_running_loop().time
+        self._checked = self._heard = self._clock()
+        self._is_whole = False
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield pieces of at least UPLOAD_PIECE_BYTES.
+
+        What has been received is yielded before `Gone` or `TakenOver` is raised.
+        """
+        held = bytearray()
+        ending: Exception | None = None
+        while not self._is_whole and ending is None:
+            try:
+                held += await self._next()
+            except (Gone, TakenOver) as error:
+                ending = error
+            if len(held) >= conf.UPLOAD_PIECE_BYTES:
+                yield bytes(held)
+                held.clear()
+        if held:
             yield bytes(held)
-            held.clear()
-    if held:
-        yield bytes(held)
-    if ending:
-        raise ending
+        if ending:
+            raise ending
+
+    async def _next(self) -> bytes:
+        """Return the next bytes; none if nothing came for a second."""
+        await self._check()
+        try:
+            message = await asyncio.wait_for(self._receive(), timeout=1.0)
+        except TimeoutError:
+            if self._clock() - self._heard > conf.UPLOAD_IDLE_SECONDS:
+                raise Gone("nothing came for too long") from None
+            return b""
+        self._heard = self._clock()
+        if message["type"] == "http.disconnect":
+            raise Gone("the client went away")
+        self._is_whole = not message.get("more_body", False)
+        body: bytes = message.get("body", b"")
+        return body
+
+    async def _check(self) -> None:
+        """Ask about once a second whether this is still the writer."""
+        if self._clock() - self._checked < 1.0:
+            return
+        self._checked = self._clock()
+        if not await self._may_go_on():
+            raise TakenOver
 
 
 async def write_all(

@@ -19,14 +19,14 @@ from jobs import conf
 from jobs.errors import Conflict, LinkRefused, NotFound
 from jobs.models import Attempt, Upload
 from jobs.models.ids import new_id
-from jobs.services.output_links import OUTPUT_PATH, read_output_path
 from jobs.services import attempts, uploads
+from jobs.services.output_links import OUTPUT_PATH, read_output_path
 from jobs.storage import StoreError, StoreFull, WrongOffset, store
 from jobs.storage.base import Writer
+from jobs.threads import in_thread
 from jobs.uploads import tus
 from jobs.uploads.access import Denied, uploader
-from jobs.threads import in_thread
-from jobs.uploads.body import Gone, Receive, TakenOver, pieces, write_all
+from jobs.uploads.body import Body, Gone, Receive, TakenOver, write_all
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 TUS_PATH = "/uploads/tus/"
@@ -103,7 +103,7 @@ async def _append(upload: Upload, offset: int, receive: Receive) -> int:
     async with _writer(upload.key, offset, may_go_on) as writer:
         try:
             fits = await write_all(
-                pieces(receive, may_go_on), writer, limit=upload.size
+                Body(receive, may_go_on).pieces(), writer, limit=upload.size
             )
         finally:
             # "The Server MUST NOT ... lose": what was written is where a HEAD goes on.
@@ -112,9 +112,10 @@ async def _append(upload: Upload, offset: int, receive: Receive) -> int:
             await in_thread(writer.flush_to_disk)
     if writer.offset == upload.size:
         await in_thread(uploads.finish, upload)
+    offset = int(writer.offset)
     if not fits:
         raise tus.TusError(413, f"The upload was declared with {upload.size} bytes.")
-    return writer.offset
+    return offset
 
 
 @asynccontextmanager
@@ -190,11 +191,10 @@ async def _store_output(
     try:
         async with _writer(key, 0, always) as writer:
             await write_all(
-                pieces(receive, always), writer, limit=limit, also=digest.update
+                Body(receive, always).pieces(), writer, limit=limit, also=digest.update
             )
             await in_thread(writer.flush_to_disk)
-        if declared and writer.offset != limit:
-            raise tus.TusError(400, "The body was cut.")
+        _check_whole(writer.offset, limit if declared else writer.offset)
         stored = {"size": writer.offset, "sha256": digest.hexdigest()}
         replaced = await in_thread(
             attempts.keep_artifact,
@@ -210,6 +210,11 @@ async def _store_output(
     if replaced:
         await in_thread(store().delete, replaced)
     return {"name": name, **stored}
+
+
+def _check_whole(size: int, declared: int) -> None:
+    if size != declared:
+        raise tus.TusError(400, "The body was cut.")
 
 
 async def _answer(

@@ -26,7 +26,7 @@ def _page(request: HttpRequest, status: int) -> HttpResponse:
     title, text = TEXTS[status]
     if request.path.startswith(("/api/", "/v2/", "/worker/")):
         body = {"type": "about:blank", "title": title, "status": status, "detail": text}
-        body["code"] = {404: "not_found", 500: "internal"}.get(status, "malformed")  # type: ignore[assignment]
+        body["code"] = {404: "not_found", 500: "internal"}.get(status, "malformed")
         return JsonResponse(
             body, status=status, content_type="application/problem+json"
         )

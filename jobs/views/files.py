@@ -44,11 +44,11 @@ async def file(request: HttpRequest, signed: str) -> HttpResponseBase:
     start, end = span
     body = _pieces(found.key, start, end) if request.method != "HEAD" else b""
     status = 206 if wanted and (start, end) != (0, found.size) else 200
-    response = StreamingHttpResponse(body, status=status)
-    response["Content-Length"] = str(end - start)
+    streamed = StreamingHttpResponse(body, status=status)
+    streamed["Content-Length"] = str(end - start)
     if status == 206:
-        response["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
-    return _dressed(response, found, etag)
+        streamed["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
+    return _dressed(streamed, found, etag)
 
 
 def _dressed(
@@ -67,6 +67,7 @@ def _dressed(
     response["Cache-Control"] = "private, max-age=3600"
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["Referrer-Policy"] = "no-referrer"
     response["Cross-Origin-Resource-Policy"] = "same-origin"
     return response
 

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from jobs.errors import InvalidInput, SlipwayError
 from jobs.forms import InputForm
 from jobs.models import Endpoint, Job
-from jobs.services import artifacts, downloads, endpoints, explain
+from jobs.services import artifacts, downloads, endpoints, explain, inputs
 from jobs.services import jobs as service
 from jobs.states import JobStatus
 
@@ -73,7 +73,8 @@ def _source(request: HttpRequest) -> Job | None:
         pk = UUID(request.GET.get("from", ""))
     except ValueError:
         return None
-    return _visible(request).filter(pk=pk).first()
+    found: Job | None = _visible(request).filter(pk=pk).first()
+    return found
 
 
 @login_required
@@ -134,6 +135,7 @@ def _context(found: Job) -> dict[str, Any]:
     is_running = found.status == JobStatus.IN_PROGRESS
     return {
         "job": found,
+        "shown_input": inputs.for_people(found.input),
         "percent": round(fraction * 100)
         if is_running and fraction is not None
         else None,

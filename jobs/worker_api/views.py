@@ -13,12 +13,13 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from jobs import clean_json, conf, links
-from jobs.errors import Conflict, InvalidInput, LinkRefused, NotFound
+from jobs.errors import Conflict, InvalidInput, LinkRefused, NotFound, SlipwayError
 from jobs.models import Attempt
 from jobs.services import attempts
 from jobs.services.output_links import output_path
 from jobs.worker_api import manifest as contract
 
+STATUSES = {LinkRefused: 401, NotFound: 404, Conflict: 409, InvalidInput: 422}
 Call = Callable[[Attempt, dict[str, Any]], dict[str, Any]]
 
 
@@ -32,19 +33,14 @@ def worker_call(call: Call) -> Callable[..., JsonResponse]:
             return _problem(405, "method_not_allowed", "Use POST.")
         try:
             body = clean_json.lenient(request.body or b"{}")
-            if not isinstance(body, dict):
-                raise ValueError("not an object")
-            return JsonResponse(call(_attempt_of(request, attempt_id), body))
         except ValueError:
+            body = None
+        if not isinstance(body, dict):
             return _problem(400, "malformed", "The body is not a JSON object.")
-        except LinkRefused as error:
-            return _problem(401, error.code, str(error))
-        except NotFound as error:
-            return _problem(404, error.code, str(error))
-        except Conflict as error:
-            return _problem(409, error.code, str(error))
-        except InvalidInput as error:
-            return _problem(422, error.code, str(error))
+        try:
+            return JsonResponse(call(_attempt_of(request, attempt_id), body))
+        except SlipwayError as error:
+            return _problem(STATUSES.get(type(error), 400), error.code, str(error))
 
     return view
 

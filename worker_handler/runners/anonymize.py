@@ -81,7 +81,7 @@ class _Work:
             with Image.open(self._source) as opened:
                 if opened.width * opened.height > MAX_IMAGE_PIXELS:
                     raise UserError(
-                        f"The image is too large ({opened.width}×{opened.height})."
+                        f"The image is too large ({opened.width} x {opened.height})."
                     )
                 kind = opened.format or "PNG"
                 upright = ImageOps.exif_transpose(opened).convert("RGB")

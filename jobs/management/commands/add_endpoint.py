@@ -23,7 +23,9 @@ class Command(BaseCommand):
         parser.add_argument("--api-base", default="", help="Default: RUNPOD_API_BASE.")
         parser.add_argument("--contract", choices=Endpoint.Contract.values)
         parser.add_argument("--schema", help="File with the input's JSON Schema.")
-        parser.add_argument("--key-name", default="", help="NAME of RUNPOD_API_KEY_NAME.")
+        parser.add_argument(
+            "--key-name", default="", help="NAME of RUNPOD_API_KEY_NAME."
+        )
         parser.add_argument("--title", default="")
         parser.add_argument("--runner", default="")
 

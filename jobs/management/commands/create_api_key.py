@@ -29,7 +29,9 @@ class Command(BaseCommand):
         if owner is None and options["create_user"]:
             owner = users.objects.create_user(name)
         if owner is None:
-            raise CommandError(f"There is no user {name}. Add --create-user to make one.")
+            raise CommandError(
+                f"There is no user {name}. Add --create-user to make one."
+            )
         scopes = options["scopes"].split(",") if options["scopes"] else None
         unknown = set(scopes or []) - set(SCOPES)
         if unknown:

@@ -60,7 +60,9 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**kept, "DATA_DIR": str(folder / "data"), "PORT": str(port)}
 
 
-def _manage(*arguments: str, env: dict[str, str], stdout: Any) -> subprocess.Popen[bytes]:
+def _manage(
+    *arguments: str, env: dict[str, str], stdout: Any
+) -> subprocess.Popen[bytes]:
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), *arguments]
     return subprocess.Popen(command, env=env, stdout=stdout, stderr=subprocess.STDOUT)
 

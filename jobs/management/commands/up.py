@@ -70,11 +70,15 @@ class Command(BaseCommand):
         while time.monotonic() < until:
             try:
                 with urlopen(f"{stack.own_url()}/healthz", timeout=1):  # noqa: S310 - http
-                    self._say(f"Slipway runs at {settings.PUBLIC_URL}   (Ctrl-C ends it)")
+                    self._say(
+                        f"Slipway runs at {settings.PUBLIC_URL}   (Ctrl-C ends it)"
+                    )
                     return
             except OSError:
                 time.sleep(0.1)
-        self._say(f"The web process is not up yet. See {settings.DATA_DIR}/logs/web.log")
+        self._say(
+            f"The web process is not up yet. See {settings.DATA_DIR}/logs/web.log"
+        )
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
