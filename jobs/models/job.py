@@ -158,7 +158,7 @@ class Job(models.Model):
         return True
 
     def look_again_in(self, seconds: float) -> None:
-        """Have the loop come back to this job after `seconds`."""
-        Job.objects.filter(pk=self.pk, status=self.status).update(
+        """Have the loop come back to this job after `seconds`, unless it ended."""
+        Job.objects.active().filter(pk=self.pk, status=self.status).update(
             due_at=now() + timedelta(seconds=seconds)
         )

@@ -165,7 +165,7 @@ def _json_object(response: httpx.Response) -> dict[str, Any]:
 def _remote_job(answer: dict[str, Any], asked_id: str = "") -> RemoteJob:
     id = answer.get("id") or asked_id
     status = answer.get("status")
-    if not isinstance(id, str) or not isinstance(status, str):
+    if not isinstance(id, str) or not id or not isinstance(status, str):
         raise NoAnswer("RunPod's answer lacks an id or a status")
     if asked_id and id != asked_id:
         raise NoAnswer("RunPod answered for another job")

@@ -1,0 +1,154 @@
+"""Handing a job over: what is sent, and what each answer leads to."""
+
+import httpx
+import pytest
+
+from jobs.models import Attempt, Endpoint, Job
+from jobs.services import submission
+from jobs.services.reconcile import reconcile
+from tests.factories import SCHEMA, make_endpoint, make_job, make_upload
+
+pytestmark = [pytest.mark.db, pytest.mark.django_db]
+
+
+def submit(job, runpod):
+    submission.submit(job, runpod.client())
+    job.refresh_from_db()
+    return job
+
+
+def test_a_job_that_runpod_accepts_is_in_queue_with_its_id(runpod):
+    job = submit(make_job(), runpod)
+    assert job.status == "IN_QUEUE"
+    assert job.attempts.get().runpod_id == "job-u1"
+
+
+def test_policy_times_are_always_sent_and_ttl_covers_queue_and_execution(runpod):
+    endpoint = make_endpoint(execution_timeout_seconds=100)
+    submit(make_job(endpoint=endpoint), runpod)
+    policy = runpod.runs()[0]["policy"]
+    assert policy["executionTimeout"] == 100_000
+    assert policy["ttl"] == (24 * 3600 + 100 + 3600) * 1000
+
+
+def test_files_become_links_and_our_handler_gets_its_envelope(runpod):
+    upload = make_upload()
+    endpoint = make_endpoint(input_schema=SCHEMA)
+    job = make_job(endpoint=endpoint, input={"media": f"upload:{upload.pk}"})
+    submit(job, runpod)
+    sent = runpod.runs()[0]["input"]
+    assert sent["media"].startswith("http://testserver/files/")
+    assert sent["_slipway"]["job"] == str(job.pk)
+    assert sent["_slipway"]["runner"] == "blur"
+
+
+def test_a_plain_endpoint_gets_no_envelope(runpod):
+    submit(make_job(endpoint=make_endpoint(contract="plain")), runpod)
+    assert runpod.runs()[0]["input"] == {"text": "hi"}
+
+
+@pytest.mark.parametrize(
+    "answer", [(429, {}), httpx.ConnectError("refused"), httpx.ConnectTimeout("slow")]
+)
+def test_nothing_was_accepted_so_the_job_waits_and_the_attempt_never_was(runpod, answer):
+    runpod.run_answer = answer
+    job = submit(make_job(), runpod)
+    assert job.status == "PENDING"
+    assert not Attempt.objects.filter(job=job).exists()
+
+
+def test_a_later_try_counts_on_from_the_fence(runpod):
+    runpod.run_answer = (429, {})
+    job = submit(make_job(), runpod)
+    runpod.run_answer = (200, {"id": "job-u1", "status": "IN_QUEUE"})
+    job = submit(job, runpod)
+    assert (job.status, job.attempt_no) == ("IN_QUEUE", 2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.ReadTimeout("silent"),
+        httpx.RemoteProtocolError("cut"),
+        (500, {}),
+        (502, b"<html>bad gateway</html>"),
+        (408, {}),
+        (200, b"not json"),
+        (200, {"status": "IN_QUEUE"}),
+        (200, b"[" * 100_000),
+    ],
+)
+def test_no_clear_answer_leaves_the_job_unconfirmed(runpod, answer):
+    runpod.run_answer = answer
+    assert submit(make_job(), runpod).status == "UNCONFIRMED"
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 413])
+def test_a_refusal_fails_the_job_with_runpods_words(runpod, status):
+    runpod.run_answer = (status, {"detail": "no such key"})
+    job = submit(make_job(), runpod)
+    assert (job.status, job.error_code) == ("FAILED", "refused")
+    assert str(status) in job.error_message
+
+
+def test_a_missing_key_is_named(runpod):
+    job = submit(make_job(endpoint=make_endpoint(key_name="OTHER")), runpod)
+    assert job.error_code == "no_runpod_key"
+    assert "RUNPOD_API_KEY_OTHER" in job.error_message
+    assert not runpod.runs()
+
+
+def test_an_unknown_endpoint_is_remembered_as_unreachable(runpod):
+    runpod.run_answer = (404, {"message": "Not Found"})
+    job = submit(make_job(), runpod)
+    assert (job.status, job.error_code) == ("FAILED", "endpoint_not_found")
+    assert Endpoint.objects.get().unreachable_at
+
+
+def test_an_input_over_ten_mebibytes_is_never_sent(runpod):
+    job = submit(make_job(input={"text": "x" * (10 * 1024 * 1024)}), runpod)
+    assert job.error_code == "too_large"
+    assert not runpod.runs()
+
+
+def test_a_job_whose_upload_is_gone_fails_with_the_reason(runpod):
+    upload = make_upload()
+    job = make_job(input={"media": f"upload:{upload.pk}"})
+    upload.delete()
+    assert submit(job, runpod).error_code == "input_unavailable"
+
+
+def test_a_job_waits_for_its_upload_to_be_verified(runpod):
+    upload = make_upload()
+    type(upload).objects.update(status="verifying")
+    job = submit(make_job(input={"media": f"upload:{upload.pk}"}), runpod)
+    assert job.status == "PENDING"
+    assert not runpod.runs()
+
+
+def test_a_submitter_that_died_leaves_a_doubt_not_a_second_run(runpod, monkeypatch):
+    job = make_job("SUBMITTING", runpod_id="")
+    reconcile(job, runpod.client())
+    job.refresh_from_db()
+    assert job.status == "SUBMITTING"
+    monkeypatch.setattr("jobs.conf.SUBMITTING_LOST_SECONDS", 0, raising=False)
+    reconcile(job, runpod.client())
+    assert job.status == "UNCONFIRMED"
+    assert not runpod.runs()
+
+
+@pytest.mark.parametrize(
+    ("on_unknown", "status", "twice"), [("resubmit", "PENDING", True), ("hold", "FAILED", False)]
+)
+def test_without_proof_the_endpoint_decides(runpod, on_unknown, status, twice):
+    endpoint = make_endpoint(on_unknown=on_unknown, proof_seconds=0)
+    job = make_job("UNCONFIRMED", endpoint=endpoint, runpod_id="")
+    reconcile(job, runpod.client())
+    job.refresh_from_db()
+    assert (job.status, job.has_maybe_run_twice) == (status, twice)
+
+
+def test_proof_is_waited_for(runpod):
+    job = make_job("UNCONFIRMED", runpod_id="")
+    reconcile(job, runpod.client())
+    assert Job.objects.get().status == "UNCONFIRMED"

@@ -1,0 +1,57 @@
+"""Taste that a machine keeps."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = [
+    path
+    for folder in ("webapp", "jobs", "worker_handler", "bench", "samples")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if "migrations" not in path.parts
+]
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_stay_small(path):
+    text = path.read_text()
+    assert text.count("\n") <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno < 45, node.name
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_says_what_it_is_for(path):
+    text = path.read_text()
+    assert not text.strip() or ast.get_docstring(ast.parse(text))
+
+
+def test_only_advance_changes_a_status():
+    """No `.status = …` anywhere, and `update(status=…)` only in the two state machines."""
+    allowed = {"job.py", "upload.py", "queue.py"}
+    for path in OURS:
+        text = path.read_text()
+        assert not re.search(r"\b(job|attempt|upload|item)\.status\s*=[^=]", text), path
+        if path.name not in allowed:
+            assert not re.search(r"update\(\s*status=", text), path
+
+
+def test_no_bare_save_on_our_rows():
+    for path in OURS:
+        if path.parent.name != "samples":
+            assert not re.search(r"\b(job|attempt|upload|item)\.save\(\)", path.read_text())
+
+
+def test_the_worker_knows_nothing_of_the_web_side():
+    for path in (ROOT / "worker_handler").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            assert not {"django", "jobs", "webapp"} & {n.partition(".")[0] for n in names}
