@@ -103,6 +103,8 @@ def _number(schema: dict[str, Any]) -> forms.Field:
 
 
 def _typed(value: Any, schema: dict[str, Any]) -> Any:
-    """Give a choice, which a browser sends as text, its own type back."""
+    """Give a choice, which a browser sends as text, its own type back; 300.0 is 300."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     choices = {str(choice): choice for choice in schema.get("enum", [])}
     return choices.get(str(value), value) if choices else value

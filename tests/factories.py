@@ -30,7 +30,9 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + bytes(100)
 def make_user(name: str = "alice", **fields: Any) -> Any:
     users = get_user_model()
     found = users.objects.filter(username=name).first()
-    return found or users.objects.create_user(name, password=f"{name}-password", **fields)
+    return found or users.objects.create_user(
+        name, password=f"{name}-password", **fields
+    )
 
 
 def make_key(owner: Any = None, **fields: Any) -> str:

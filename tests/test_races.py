@@ -42,6 +42,8 @@ def test_of_eight_racing_workers_each_item_goes_to_one():
     for n in range(20):
         queue.put(endpoint, {"n": n}, policy={}, webhook="")
     taken = race(lambda n: [item.pk for item in queue.take("local", f"w{n}", 5)])
+    # A racer may go away with little; what it missed is still waiting.
+    taken.append([item.pk for item in queue.take("local", "late", 20)])
     handed_out = [pk for items in taken for pk in items]
     assert len(handed_out) == len(set(handed_out)) == 20
 

@@ -38,7 +38,7 @@ def change_video(
             ) as writer:
                 frames = _Copy(reader, writer).run(change, progress)
     except av.error.FFmpegError as error:
-        raise UserError(f"The video cannot be read: {_reason(error)}.") from error
+        raise UserError(f"The file cannot be read: {_reason(error)}.") from error
     if frames == 0:
         raise UserError("The video has no frame that can be decoded.")
     return frames

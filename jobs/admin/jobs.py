@@ -30,14 +30,20 @@ class AttemptInline(ReadOnly, TabularInline):
     """Each try, in the backend's own words."""
 
     model = Attempt
-    fields = ("number", "runpod_id", "worker_id", "raw_status", "raw_error", "ended_at")
+    fields = readonly_fields = (
+        *("number", "runpod_id", "worker_id"),
+        *("raw_status", "raw_error", "ended_at"),
+    )
 
 
 class EventInline(ReadOnly, TabularInline):
     """Every move."""
 
     model = JobEvent
-    fields = ("created_at", "old_status", "new_status", "actor", "attempt_no", "note")
+    fields = readonly_fields = (
+        *("created_at", "old_status", "new_status"),
+        *("actor", "attempt_no", "note"),
+    )
 
 
 @admin.register(Job)

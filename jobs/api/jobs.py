@@ -43,7 +43,7 @@ def create_job(request: ApiRequest, body: JobIn) -> Status[dict[str, Any]]:
         metadata=body.metadata,
         priority=Job.Priority[body.priority.upper()],
     )
-    return Status(201, job_json(request, job))
+    return Status(201, _json(request, job))
 
 
 @router.get("", response=JobPage, summary="List jobs")
@@ -64,14 +64,16 @@ def list_jobs(
     page = page_of(
         request, found.prefetch_related("attempts__artifacts"), limit, cursor
     )
-    return {**page, "data": [job_json(request, job) for job in page["data"]]}
+    positions = service.queue_positions(page["data"])
+    shown = [job_json(request, job, positions.get(job.pk)) for job in page["data"]]
+    return {**page, "data": shown}
 
 
 @router.get("/{job_id}", response=JobOut, summary="Read a job")
 def read_job(request: ApiRequest, job_id: UUID) -> dict[str, Any]:
     """Return one job with its progress, attempts and outputs."""
     require(request, "jobs:read")
-    return job_json(request, _job(request, job_id))
+    return _json(request, _job(request, job_id))
 
 
 @router.post("/{job_id}/cancel", response={202: JobOut}, summary="Cancel a job")
@@ -80,7 +82,7 @@ def cancel_job(request: ApiRequest, job_id: UUID) -> Status[dict[str, Any]]:
     require(request, "jobs:write")
     job = _job(request, job_id)
     service.request_cancel(job)
-    return Status(202, job_json(request, job))
+    return Status(202, _json(request, job))
 
 
 @router.post("/{job_id}/retry", response={201: JobOut}, summary="Run a job again")
@@ -88,7 +90,7 @@ def retry_job(request: ApiRequest, job_id: UUID) -> Status[dict[str, Any]]:
     """Create a new job with the same input; `source_job` names this one."""
     require(request, "jobs:write")
     job = service.run_again(_job(request, job_id), owner=request.auth.owner)
-    return Status(201, job_json(request, job))
+    return Status(201, _json(request, job))
 
 
 @router.get("/{job_id}/outputs/{name}", summary="Fetch an output")
@@ -110,8 +112,14 @@ def _job(request: ApiRequest, job_id: UUID) -> Job:
     return job
 
 
-def job_json(request: ApiRequest, job: Job) -> dict[str, Any]:
-    """Return a job as the API shows it."""
+def _json(request: ApiRequest, job: Job) -> dict[str, Any]:
+    return job_json(request, job, service.queue_position(job))
+
+
+def job_json(
+    request: ApiRequest, job: Job, position: int | None = None
+) -> dict[str, Any]:
+    """Return a job as the API shows it, at its `position` in the queue."""
 
     def url(name: str, **kwargs: Any) -> str:
         return request.build_absolute_uri(reverse(name, kwargs=kwargs))
@@ -124,7 +132,7 @@ def job_json(request: ApiRequest, job: Job) -> dict[str, Any]:
         "cancel_requested": job.cancel_requested_at is not None,
         "may_have_run_twice": job.has_maybe_run_twice,
         "progress": job.progress,
-        "queue": {"position": service.queue_position(job)},
+        "queue": {"position": position},
         "input": job.input,
         "output": job.output if job.status == JobStatus.COMPLETED else None,
         "outputs": [_output_json(request, job, a) for a in artifacts.of_job(job)],

@@ -66,6 +66,13 @@ def lost_connection(worker_id: str) -> None:
     items.shorten_leases(worker_id)
 
 
+def retire(prefix: str) -> None:
+    """Give up at once on workers that are known to have ended."""
+    for worker in LocalWorker.objects.filter(pk__startswith=prefix, gone_at=None):
+        LocalWorker.objects.filter(pk=worker.pk).update(gone_at=now())
+        items.release(worker.pk)
+
+
 def drain(worker_id: str) -> None:
     """Give the worker no more items; it is about to exit."""
     LocalWorker.objects.filter(pk=worker_id).update(is_draining=True)

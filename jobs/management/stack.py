@@ -1,6 +1,7 @@
 """Which processes make up a running Slipway, and how each is started."""
 
 import json
+import socket
 import subprocess
 import sys
 import uuid
@@ -9,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
+from jobs.local_endpoint import workers
 from jobs.management.processes import Child
 from jobs.models import Endpoint
 from jobs.services.bootstrap import LOCAL_QUEUE
@@ -71,8 +73,11 @@ def _celery(kind: str) -> list[str]:
 def gpu_environment() -> dict[str, str]:
     """Return what makes an SDK worker take jobs from our local endpoint.
 
-    A restarted worker gets a new id: pings that still name the old one are ignored.
+    Called at every start of the worker, so the one before is gone: its jobs go back to
+    the queue at once. The new one gets a new id, and pings that name the old are ignored.
     """
+    prefix = f"up-{socket.gethostname()}-"
+    workers.retire(prefix)
     endpoint = Endpoint.objects.filter(
         kind=Endpoint.Kind.LOCAL, queue=LOCAL_QUEUE
     ).earliest("pk")
@@ -85,7 +90,7 @@ def gpu_environment() -> dict[str, str]:
         "RUNPOD_WEBHOOK_POST_STREAM": f"{base}/job-stream/$RUNPOD_POD_ID/$ID?gpu=LOCAL",
         "RUNPOD_WEBHOOK_PING": f"{base}/ping/$RUNPOD_POD_ID?gpu=LOCAL",
         "RUNPOD_AI_API_KEY": endpoint.worker_key,
-        "RUNPOD_POD_ID": f"local-{uuid.uuid4().hex[:12]}",
+        "RUNPOD_POD_ID": f"{prefix}{uuid.uuid4().hex[:12]}",
         "RUNPOD_LOG_LEVEL": "INFO",
         "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": "true",
         "RUNPOD_SKIP_GPU_CHECK": "true",

@@ -29,13 +29,12 @@ def of_job(job: Job) -> list[Artifact]:
     """Return the artifacts of a completed job, in the order of its manifest."""
     if job.status != JobStatus.COMPLETED:
         return []
-    found = Artifact.objects.filter(
-        attempt__job=job, attempt__number=job.attempt_no
-    ).select_related("attempt")
-    named = {artifact.name: artifact for artifact in found}
-    manifest = next(iter(named.values())).attempt.manifest if named else None
-    files = (manifest or {}).get("files", [])
-    return [named[file["name"]] for file in files if file["name"] in named]
+    # `.all()` throughout, so that a list may prefetch attempts and artifacts.
+    for attempt in job.attempts.all():
+        if attempt.number == job.attempt_no and attempt.manifest:
+            named = {artifact.name: artifact for artifact in attempt.artifacts.all()}
+            return [named[file["name"]] for file in attempt.manifest["files"]]
+    return []
 
 
 def _collect_plain(job: Job, attempt: Attempt) -> None:

@@ -35,10 +35,11 @@ _WORDS = {
 
 def check(endpoint: Endpoint, input: Any, *, owner: Any) -> None:
     """Raise `InvalidInput` naming every mistake in `input`, or `TooLarge`."""
-    if not isinstance(input, dict) or not input:
-        raise InvalidInput(
-            Problem("/input", "Send an object with at least one field.", "required")
-        )
+    if not isinstance(input, dict):
+        raise InvalidInput(Problem("/input", "Send an object.", "type"))
+    if not input and endpoint.contract == Endpoint.Contract.PLAIN:
+        text = "Send at least one field: RunPod drops an empty input."
+        raise InvalidInput(Problem("/input", text, "required"))
     clean_json.check(input, "/input")
     if len(json.dumps(input)) > conf.INPUT_MAX_BYTES:
         raise TooLarge("The input is larger than 8 MiB; send large data as an upload.")

@@ -1,9 +1,11 @@
 """What people and programs do with jobs: create, cancel, run again."""
 
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, Window
+from django.db.models.functions import RowNumber
 from django.utils.timezone import now
 
 from jobs import nudge
@@ -85,6 +87,20 @@ def run_again(job: Job, *, owner: Any) -> Job:
         priority=job.priority,
         source_job=job,
     )
+
+
+def queue_positions(jobs: list[Job]) -> dict[UUID, int]:
+    """Return {job id: position} for those of `jobs` that wait, in one query."""
+    waiting = [job.pk for job in jobs if job.status in WAITING]
+    if not waiting:
+        return {}
+    ranked = Job.objects.filter(status__in=WAITING).annotate(
+        position=Window(
+            RowNumber(), partition_by="endpoint_id", order_by=["created_at", "id"]
+        )
+    )
+    found = ranked.filter(pk__in=waiting).order_by()
+    return dict(found.values_list("pk", "position"))
 
 
 def queue_position(job: Job) -> int | None:

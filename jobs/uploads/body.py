@@ -31,18 +31,20 @@ class Body:
         self._is_whole = False
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield pieces of at least UPLOAD_PIECE_BYTES.
+        """Yield pieces of at least UPLOAD_PIECE_BYTES, or what is there when it stalls.
 
         What has been received is yielded before `Gone` or `TakenOver` is raised.
         """
         held = bytearray()
         ending: Exception | None = None
         while not self._is_whole and ending is None:
+            new = b""
             try:
-                held += await self._next()
+                new = await self._next()
             except (Gone, TakenOver) as error:
                 ending = error
-            if len(held) >= conf.UPLOAD_PIECE_BYTES:
+            held += new
+            if held and (not new or len(held) >= conf.UPLOAD_PIECE_BYTES):
                 yield bytes(held)
                 held.clear()
         if held:

@@ -50,7 +50,9 @@ def test_a_plain_endpoint_gets_no_envelope(runpod):
 @pytest.mark.parametrize(
     "answer", [(429, {}), httpx.ConnectError("refused"), httpx.ConnectTimeout("slow")]
 )
-def test_nothing_was_accepted_so_the_job_waits_and_the_attempt_never_was(runpod, answer):
+def test_nothing_was_accepted_so_the_job_waits_and_the_attempt_never_was(
+    runpod, answer
+):
     runpod.run_answer = answer
     job = submit(make_job(), runpod)
     assert job.status == "PENDING"
@@ -138,7 +140,8 @@ def test_a_submitter_that_died_leaves_a_doubt_not_a_second_run(runpod, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("on_unknown", "status", "twice"), [("resubmit", "PENDING", True), ("hold", "FAILED", False)]
+    ("on_unknown", "status", "twice"),
+    [("resubmit", "PENDING", True), ("hold", "FAILED", False)],
 )
 def test_without_proof_the_endpoint_decides(runpod, on_unknown, status, twice):
     endpoint = make_endpoint(on_unknown=on_unknown, proof_seconds=0)

@@ -39,7 +39,12 @@ def stored_file(attempt, content=b"result", name="out.txt"):
         writer.write(content)
     sha256 = hashlib.sha256(content).hexdigest()
     attempts.keep_artifact(
-        attempt, name=name, content_type="text/plain", size=len(content), sha256=sha256, key=key
+        attempt,
+        name=name,
+        content_type="text/plain",
+        size=len(content),
+        sha256=sha256,
+        key=key,
     )
     return {"name": name, "size": len(content), "sha256": sha256}
 
@@ -126,7 +131,9 @@ def test_a_manifest_wins_over_a_404(runpod):
     ("answer", "reason"),
     [(JOB_NOT_FOUND, "not_found"), (ENDPOINT_NOT_FOUND, "endpoint_not_found")],
 )
-def test_a_404_is_believed_after_three_answers_over_twenty_seconds(runpod, answer, reason):
+def test_a_404_is_believed_after_three_answers_over_twenty_seconds(
+    runpod, answer, reason
+):
     runpod.status_answer = answer
     job = make_job("IN_PROGRESS")
     for _ in range(3):

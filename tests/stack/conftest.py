@@ -1,0 +1,60 @@
+"""One running installation for all stack tests; tests that break it start their own."""
+
+import uuid
+
+import psycopg
+import pytest
+
+from tests.stack.stack import ROOT, RunningStack
+
+
+@pytest.fixture(scope="session")
+def own_database():
+    """Give a stack a fresh PostgreSQL database, where the run is on PostgreSQL."""
+    import os  # noqa: PLC0415
+
+    server = os.environ.get("DATABASE_URL", "")
+    made = []
+
+    def make() -> dict[str, str]:
+        if not server.startswith("postgres"):
+            return {}
+        name = f"slipway_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        made.append(name)
+        head, mark, query = server.partition("?")
+        return {"DATABASE_URL": f"{head.rpartition('/')[0]}/{name}{mark}{query}"}
+
+    yield make
+    for name in made:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory, own_database):
+    running = RunningStack(tmp_path_factory.mktemp("stack"), **own_database())
+    running.start("--no-sample")
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def fragile_stack(tmp_path, own_database):
+    """A stack of one's own, for tests that kill."""
+    running = RunningStack(tmp_path / "data", **own_database())
+    running.start("--no-sample")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def api(stack):
+    with stack.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def clip() -> bytes:
+    return (ROOT / "samples" / "portrait-clip.mp4").read_bytes()

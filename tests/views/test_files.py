@@ -1,0 +1,88 @@
+"""Downloads: ranges, expiry, and headers that keep a file from acting as a page."""
+
+from datetime import timedelta
+
+import pytest
+
+from jobs import links
+from jobs.services import downloads
+from tests.factories import PNG, make_upload
+
+pytestmark = [pytest.mark.db, pytest.mark.django_db]
+
+
+def get(client, upload, **headers):
+    return client.get(downloads.upload_url(upload), headers=headers)
+
+
+def body(answer):
+    import asyncio  # noqa: PLC0415
+
+    async def read():
+        return b"".join([piece async for piece in answer.streaming_content])
+
+    return asyncio.run(read())
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "start", "end"),
+    [
+        ("", 200, 0, len(PNG)),
+        ("bytes=0-3", 206, 0, 4),
+        ("bytes=10-", 206, 10, len(PNG)),
+        ("bytes=-5", 206, len(PNG) - 5, len(PNG)),
+        ("bytes=5-999999999", 206, 5, len(PNG)),
+        ("bytes=1-2,4-5", 200, 0, len(PNG)),
+        ("nonsense", 200, 0, len(PNG)),
+    ],
+)
+def test_ranges(client, header, status, start, end):
+    answer = get(client, make_upload(), **({"Range": header} if header else {}))
+    assert answer.status_code == status
+    assert body(answer) == PNG[start:end]
+    assert answer["Content-Length"] == str(end - start)
+    if status == 206:
+        assert answer["Content-Range"] == f"bytes {start}-{end - 1}/{len(PNG)}"
+
+
+@pytest.mark.parametrize("header", ["bytes=999999-", "bytes=5-2", "bytes=-0"])
+def test_a_range_outside_the_file_is_416(client, header):
+    answer = get(client, make_upload(), Range=header)
+    assert answer.status_code == 416
+    assert answer["Content-Range"] == f"bytes */{len(PNG)}"
+
+
+def test_an_image_is_shown_and_everything_else_is_an_attachment(client):
+    shown = get(client, make_upload())
+    assert shown["Content-Disposition"].startswith("inline")
+    page = b"<html><script>alert(1)</script></html>"
+    kept = get(client, make_upload(page, name="x.html"))
+    assert kept["Content-Disposition"].startswith("attachment")
+    assert kept["Content-Type"] == "application/octet-stream"
+    for answer in (shown, kept):
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert answer["Content-Security-Policy"] == "sandbox; default-src 'none'"
+
+
+def test_a_known_etag_is_304(client):
+    upload = make_upload()
+    answer = get(client, upload, **{"If-None-Match": f'"{upload.sha256}"'})
+    assert answer.status_code == 304
+
+
+def test_expired_altered_and_foreign_links_are_refused(client):
+    upload = make_upload()
+    value = f"upload.{upload.pk.hex}"
+    old = links.sign(links.FILE, value, lives=timedelta(seconds=-1))
+    assert client.get(f"/files/{old}").status_code == 403
+    good = links.sign(links.FILE, value, lives=timedelta(hours=1))
+    assert client.get(f"/files/{good[:-1]}x").status_code == 403
+    other = links.sign(links.DOORBELL, value, lives=timedelta(hours=1))
+    assert client.get(f"/files/{other}").status_code == 403
+
+
+def test_a_deleted_file_is_404(client):
+    upload = make_upload()
+    url = downloads.upload_url(upload)
+    upload.delete()
+    assert client.get(url).status_code == 404

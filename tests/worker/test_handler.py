@@ -1,0 +1,138 @@
+"""The handler by itself: `--test_input`, `--schema`, and what it refuses."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import av
+import pytest
+from PIL import Image
+
+from tests.stack.stack import ROOT
+
+
+@pytest.fixture(scope="module")
+def media():
+    """Serve the samples on loopback; yield the address."""
+    handler = functools.partial(
+        SimpleHTTPRequestHandler, directory=str(ROOT / "samples")
+    )
+    handler.log_message = lambda *_: None
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def handle(tmp_path):
+    """Run `handler.py --test_input`; return (exit code, folder of outputs, log)."""
+
+    def run(input, **environment):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "handler.py",
+                "--test_input",
+                json.dumps({"input": input}),
+            ],
+            cwd=ROOT / "worker_handler",
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(tmp_path),
+                "SLIPWAY_OUTPUT_DIR": str(tmp_path),
+                "WORKER_ALLOW_PRIVATE_URLS": "1",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return done.returncode, tmp_path, done.stdout + done.stderr
+
+    return run
+
+
+def test_a_video_is_anonymised_and_the_exit_code_is_zero(handle, media):
+    code, folder, log = handle({"media": f"{media}/portrait-clip.mp4"})
+    assert code == 0, log
+    [output] = folder.glob("*/outputs/anonymized.mp4")
+    with av.open(str(output)) as video:
+        assert [stream.type for stream in video.streams].count("audio") == 1
+        times = [frame.time for frame in video.decode(video=0)]
+    assert len(times) == 72
+    assert times[-1] == pytest.approx(71 / 24, abs=0.01)
+
+
+@pytest.mark.parametrize("style", ["blur", "pixelate", "cover"])
+def test_the_face_of_an_image_is_hidden_and_the_rest_is_not(handle, media, style):
+    code, folder, log = handle({"media": f"{media}/portrait.jpg", "style": style})
+    assert code == 0, log
+    [output] = folder.glob("*/outputs/anonymized.jpg")
+    before = Image.open(ROOT / "samples" / "portrait.jpg").convert("RGB")
+    after = Image.open(output).convert("RGB")
+    assert after.size == before.size
+
+    def difference(box):
+        pairs = zip(
+            before.crop(box).convert("L").tobytes(),
+            after.crop(box).convert("L").tobytes(),
+            strict=True,
+        )
+        changes = [abs(one - other) for one, other in pairs]
+        return sum(changes) / len(changes)
+
+    assert difference((115, 45, 165, 95)) > 8  # the face
+    assert difference((0, 0, 60, 60)) < 4  # a corner
+
+
+@pytest.mark.parametrize(
+    ("input", "words"),
+    [
+        ({}, "Field required"),
+        ({"media": "http://x/y", "style": "red"}, "'blur', 'pixelate' or 'cover'"),
+        ({"media": "http://x/y", "extra": 1}, "Extra inputs are not permitted"),
+        ({"media": {"path": "/etc/passwd"}}, "valid string"),
+        ({"media": "file:///etc/passwd"}, "Only http"),
+    ],
+)
+def test_a_bad_input_is_named_and_the_exit_code_is_one(handle, input, words):
+    code, _, log = handle(input)
+    assert code == 1
+    assert words in log
+
+
+def test_a_file_that_is_no_media_is_the_users_error(handle, media):
+    code, _, log = handle({"media": f"{media}/make_samples.py"})
+    assert code == 1
+    assert "cannot be read" in log
+
+
+def test_private_addresses_are_refused_by_default(handle, media):
+    url = f"{media}/portrait.jpg".replace(media.rpartition(":")[2], "8080")
+    code, _, log = handle(
+        {"media": url.split("/portrait")[0] + "/portrait.jpg"},
+        WORKER_ALLOW_PRIVATE_URLS="0",
+    )
+    assert code == 1
+    assert "private address" in log or "cannot be fetched" in log
+
+
+def test_the_schema_of_every_runner_is_printed():
+    printed = subprocess.run(
+        [sys.executable, "handler.py", "--schema"],
+        cwd=ROOT / "worker_handler",
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    runners = {runner["id"]: runner for runner in json.loads(printed)}
+    assert set(runners) == {"anonymize", "echo"}
+    media = runners["anonymize"]["input_schema"]["properties"]["media"]
+    assert media["x-widget"] == "file"
+    assert "video/*" in media["x-accept"]
