@@ -1,5 +1,6 @@
 """The official `runpod` client and SDK workers started by hand, against `/v2/<slug>`."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -98,10 +99,8 @@ def start_worker(stack, slug, tmp_path):
 
     yield start
     for process in started:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, 9)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 
