@@ -12,6 +12,7 @@ from webapp.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 CELERY_BROKER_URL = "memory://"
+CELERY_BROKER_TRANSPORT = "memory"
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
 PUBLIC_URL = INTERNAL_URL = "http://testserver"
 ALLOWED_HOSTS = ["testserver", "127.0.0.1"]
