@@ -8,7 +8,7 @@ from tests.stack.stack import ROOT
 
 sys.path.append(str(ROOT / "worker_handler"))
 
-from contract import Envelope  # noqa: E402
+from contract import Envelope
 
 
 def example(name):
