@@ -20,14 +20,14 @@ from kombu.utils.json import dumps, loads
 class Channel(filesystem.Channel):
     """Keeps each message in one file, named so that older ones come first."""
 
-    def _put(self, queue: str, payload: Any, **_: Any) -> None:
+    def _put(self, queue: str, message: Any, **_: Any) -> None:
         folder = Path(self.data_folder_out)
         name = f"{monotonic_ns():020}_{uuid4().hex}.{queue}.msg"
         draft = folder / f".{name}"
-        draft.write_text(dumps(payload))
+        draft.write_text(dumps(message))
         draft.rename(folder / name)
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         for path in self._waiting(queue):
             claimed = path.with_name(f".{path.name}.{os.getpid()}")
             try:
