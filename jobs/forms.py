@@ -10,6 +10,7 @@ from django import forms
 
 from jobs.errors import InvalidInput
 from jobs.models import Endpoint, Upload
+from jobs.services import inputs
 
 LONG_TEXT = 200
 
@@ -22,13 +23,16 @@ class FileWidget(forms.TextInput):
     def __init__(self, accept: list[str]) -> None:
         super().__init__()
         self.accept = accept
+        self.owner: Any = None
 
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         """Add what the element needs to show a file that is already here."""
         context = super().get_context(name, value, attrs)
         context["accept"] = ",".join(self.accept)
-        if isinstance(value, str) and value.startswith("upload:"):
-            context["upload"] = Upload.objects.filter(pk=value[7:]).first()
+        uploads = inputs.uploads_of(value)
+        if uploads and self.owner:
+            visible = Upload.objects.visible_to(self.owner)
+            context["upload"] = visible.filter(pk=uploads[0]).first()
         return context
 
 
@@ -36,7 +40,7 @@ class InputForm(forms.Form):
     """The fields of an endpoint's input, in the order of its schema."""
 
     def __init__(
-        self, endpoint: Endpoint, data: Any = None, initial: Any = None
+        self, endpoint: Endpoint, owner: Any, data: Any = None, initial: Any = None
     ) -> None:
         super().__init__(data, prefix="input", initial=initial)
         self.endpoint = endpoint
@@ -48,6 +52,8 @@ class InputForm(forms.Form):
             field.initial = schema.get("default")
             field.is_advanced = bool(schema.get("x-advanced"))  # type: ignore[attr-defined]
             field.is_marked = name in required  # type: ignore[attr-defined]
+            if isinstance(field.widget, FileWidget):
+                field.widget.owner = owner
             self.fields[name] = field
 
     def plain_fields(self) -> list[forms.BoundField]:

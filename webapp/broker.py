@@ -20,7 +20,12 @@ from kombu.utils.json import dumps, loads
 class Channel(filesystem.Channel):
     """Keeps each message in one file, named so that older ones come first."""
 
-    def _put(self, queue: str, message: Any, **_: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for folder in (self.data_folder_in, self.control_folder):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+
+    def _put(self, queue: str, message: Any, **_: Any) -> None:  # type: ignore[override]  # kombu's two parents disagree
         folder = Path(self.data_folder_out)
         name = f"{monotonic_ns():020}_{uuid4().hex}.{queue}.msg"
         draft = folder / f".{name}"

@@ -122,6 +122,7 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SILENCED_SYSTEM_CHECKS = ["security.W008"]  # redirect to https is the proxy's task
 if env.flag("TRUST_PROXY"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+CSRF_FAILURE_VIEW = "jobs.views.errors.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     # The admin theme evaluates expressions in its templates; staff only.
@@ -138,7 +139,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
 }
-DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024  # results of SDK workers come as JSON
+DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024  # results of SDK workers come as JSON
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # --- Files ----------------------------------------------------------------------------

@@ -19,7 +19,8 @@ router = Router()
 def list_endpoints(request: ApiRequest) -> dict[str, Any]:
     """Return every endpoint."""
     require(request, "endpoints:read")
-    return {"data": [_json(endpoint) for endpoint in Endpoint.objects.all()]}
+    usual = service.usual_seconds()
+    return {"data": [_json(endpoint, usual) for endpoint in Endpoint.objects.all()]}
 
 
 @router.get("/{slug}", response=EndpointDetail, summary="Read an endpoint")
@@ -37,19 +38,19 @@ def read_endpoint(request: ApiRequest, slug: str) -> dict[str, Any]:
     except RunPodError:
         health = None
     return {
-        **_json(endpoint),
+        **_json(endpoint, service.usual_seconds()),
         "input_schema": endpoint.input_schema,
         "example_input": endpoint.example_input,
         "health": health,
     }
 
 
-def _json(endpoint: Endpoint) -> dict[str, Any]:
+def _json(endpoint: Endpoint, usual: dict[int, float]) -> dict[str, Any]:
     return {
         "slug": endpoint.slug,
         "title": endpoint.title,
         "description": endpoint.description,
         "kind": endpoint.kind,
         "is_active": endpoint.is_active,
-        "usual_seconds": service.usual_seconds(endpoint),
+        "usual_seconds": usual.get(endpoint.pk),
     }

@@ -45,6 +45,11 @@ def find(slug: str, id: str) -> QueueItem | None:
     ).first()
 
 
+def has_waiting(queue: str) -> bool:
+    """Whether there may be something to take: what an idle worker asks all the time."""
+    return QueueItem.objects.filter(queue=queue, status=S.IN_QUEUE).exists()
+
+
 def take(queue: str, worker_id: str, count: int) -> list[QueueItem]:
     """Hand the oldest waiting items to a worker, at most `count`."""
     waiting = QueueItem.objects.filter(

@@ -147,14 +147,17 @@ async def _hold(look: Callable[[], list[Any]], worker_id: str) -> list[Any]:
     A draining worker is let go at once: the SDK exits only when its polls return.
     """
     until = time.monotonic() + conf.LONG_POLL_SECONDS
+    ask_again_at = 0.0
     leaving = LocalWorker.objects.filter(pk=worker_id, is_draining=True)
     while True:
         found = await sync_to_async(look)()
         if found or time.monotonic() > until:
             return found
-        if await leaving.aexists():
-            await asyncio.sleep(conf.REFUSED_WORKER_PAUSE_SECONDS)
-            return []
+        if time.monotonic() > ask_again_at:
+            ask_again_at = time.monotonic() + 1
+            if await leaving.aexists():
+                await asyncio.sleep(conf.REFUSED_WORKER_PAUSE_SECONDS)
+                return []
         await asyncio.sleep(conf.LONG_POLL_PAUSE_SECONDS)
 
 

@@ -31,6 +31,8 @@ def polled(queue: str, worker_id: str) -> LocalWorker:
 
 def take(queue: str, worker_id: str, count: int) -> list[QueueItem]:
     """Hand waiting items to the worker, unless it is on its way out."""
+    if not items.has_waiting(queue):
+        return []
     if LocalWorker.objects.filter(pk=worker_id, is_draining=True).exists():
         return []
     taken = items.take(queue, worker_id, count)

@@ -3,7 +3,10 @@
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
 
 from jobs import links
 
@@ -80,6 +83,13 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def clean(self) -> None:
+        """Refuse an input schema that could not be checked against."""
+        try:
+            Draft202012Validator.check_schema(self.input_schema)
+        except SchemaError as error:
+            raise ValidationError({"input_schema": error.message}) from None
 
     @property
     def base_url(self) -> str:

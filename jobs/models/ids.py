@@ -15,7 +15,7 @@ def new_id() -> uuid.UUID:
 
     48 bits of milliseconds, 12 bits of their fraction, 62 random bits.
     """
-    global _last  # noqa: PLW0603 - the clock's last reading
+    global _last
     with _lock:
         _last = max(_last + 1, time.time_ns() * TICKS // 1_000_000)
         milliseconds, fraction = divmod(_last, TICKS)

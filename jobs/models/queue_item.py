@@ -59,6 +59,11 @@ class QueueItem(models.Model):
                 condition=Q(status="IN_PROGRESS"),
             ),
             models.Index(
+                fields=["worker_id"],
+                name="item_to_stop",
+                condition=Q(is_stop_wanted=True),
+            ),
+            models.Index(
                 fields=["endpoint_slug", "status"], name="item_endpoint_status"
             ),
             models.Index(fields=["expires_at"], name="item_expiry"),

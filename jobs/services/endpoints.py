@@ -1,5 +1,7 @@
 """Talking to endpoints: clients, purging, and what we remember of their troubles."""
 
+from collections import defaultdict
+from statistics import median
 from typing import Any
 
 from django.db import transaction
@@ -9,6 +11,8 @@ from jobs import nudge
 from jobs.models import Endpoint, Job
 from jobs.runpod import EndpointClient
 from jobs.states import JobStatus
+
+RECENT = 200
 
 
 def client_for(endpoint: Endpoint) -> EndpointClient:
@@ -41,17 +45,17 @@ def mark_unreachable(endpoint: Endpoint, *, is_unreachable: bool) -> None:
     before.update(unreachable_at=now() if is_unreachable else None)
 
 
-def usual_seconds(endpoint: Endpoint) -> float | None:
-    """Return the median run time of the newest completed jobs, or None."""
-    ended = Job.objects.filter(
-        endpoint=endpoint, status=JobStatus.COMPLETED, started_at__isnull=False
-    ).order_by("-created_at")
-    spans = sorted(
-        (finished - started).total_seconds()
-        for started, finished in ended.values_list("started_at", "finished_at")[:25]
-        if started and finished
+def usual_seconds() -> dict[int, float]:
+    """Return {endpoint id: median run time} of the newest completed jobs."""
+    ended = Job.objects.filter(status=JobStatus.COMPLETED, started_at__isnull=False)
+    rows = ended.order_by("-created_at").values_list(
+        "endpoint_id", "started_at", "finished_at"
     )
-    return spans[len(spans) // 2] if spans else None
+    spans: dict[int, list[float]] = defaultdict(list)
+    for endpoint, started, finished in rows[:RECENT]:
+        if started and finished:
+            spans[endpoint].append((finished - started).total_seconds())
+    return {endpoint: median(found) for endpoint, found in spans.items()}
 
 
 def workers_of(endpoint: Endpoint) -> dict[str, Any]:

@@ -44,6 +44,11 @@ def forbidden(request: HttpRequest, exception: Any = None) -> HttpResponse:
     return _page(request, 403)
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer 403: the form's token is missing or old."""
+    return _page(request, 403)
+
+
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """Answer 404."""
     return _page(request, 404)

@@ -24,7 +24,8 @@ PAGE = 25
 def home(request: HttpRequest) -> HttpResponse:
     """Show what can run, and what ran lately."""
     active = Endpoint.objects.filter(is_active=True)
-    cards = [(e, endpoints.usual_seconds(e)) for e in active]
+    usual = endpoints.usual_seconds()
+    cards = [(endpoint, usual.get(endpoint.pk)) for endpoint in active]
     recent = _visible(request)[:5]
     return render(request, "home.html", {"cards": cards, "recent": recent})
 
@@ -34,17 +35,19 @@ def new_job(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the form of an endpoint, filled from `?from=<job>`; create the job."""
     endpoint = get_object_or_404(Endpoint, slug=slug, is_active=True)
     if request.method == "POST":
-        form = InputForm(endpoint, request.POST)
+        form = InputForm(endpoint, request.user, request.POST)
         job = _create(request, form)
         if job:
             return redirect("job", job_id=job.pk)
     else:
         source = _source(request)
-        form = InputForm(endpoint, initial=source.input if source else None)
+        form = InputForm(
+            endpoint, request.user, initial=source.input if source else None
+        )
     context = {
         "endpoint": endpoint,
         "form": form,
-        "usual": endpoints.usual_seconds(endpoint),
+        "usual": endpoints.usual_seconds().get(endpoint.pk),
         "source": request.GET.get("from", ""),
         "status": 422 if form.errors else 200,
     }

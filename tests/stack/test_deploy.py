@@ -34,8 +34,6 @@ def services(tmp_path, own_database):
         **own_database(),
     }
     environment.pop("DJANGO_SETTINGS_MODULE", None)
-    for name in ("messages", "control"):
-        (tmp_path / "broker" / name).mkdir(parents=True)
     started = []
 
     def start(name):

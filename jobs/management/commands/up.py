@@ -54,8 +54,6 @@ class Command(BaseCommand):
         if not settings.REDIS_URL:
             # Messages are hints; the rows know better what is due.
             shutil.rmtree(settings.BROKER_DIR, ignore_errors=True)
-            for name in ("messages", "control"):
-                (settings.BROKER_DIR / name).mkdir(parents=True)
         operator, password = bootstrap.ensure_operator()
         if password:
             self._say(f"Created the operator: user {operator}, password {password}")
