@@ -4,6 +4,7 @@ What a deployment may set is listed in `.env.example`; the names are promises.
 """
 
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -177,6 +178,8 @@ if REDIS_URL:
     CELERY_BROKER_URL = REDIS_URL
     # A hung Redis must cost a page less than a second (kombu adds its own retries).
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+        # Two installations may share a Redis without taking each other's messages.
+        "global_keyprefix": f"slipway-{sha256(SECRET_KEY.encode()).hexdigest()[:10]}:",
         "visibility_timeout": 300,
         "socket_connect_timeout": 0.5,
         "max_retries": 0,

@@ -70,9 +70,10 @@ def lost_connection(worker_id: str) -> None:
 
 def retire(prefix: str) -> None:
     """Give up at once on workers that are known to have ended."""
-    for worker in LocalWorker.objects.filter(pk__startswith=prefix, gone_at=None):
-        LocalWorker.objects.filter(pk=worker.pk).update(gone_at=now())
-        items.release(worker.pk)
+    ended = LocalWorker.objects.filter(pk__startswith=prefix)
+    ended.filter(gone_at=None).update(gone_at=now())
+    for worker_id in ended.values_list("pk", flat=True):
+        items.release(worker_id)
 
 
 def drain(worker_id: str) -> None:
