@@ -56,7 +56,8 @@ def _work(
         logger.info("job=%s nothing left to do: %s", job.get("id"), over)
         return {"slipway": "over"}
     except Cancelled:
-        return {"error": "The job was cancelled."}
+        # Slipway believes this only if somebody there asked for it.
+        return _failed(slipway, "cancelled", "The job was cancelled.", retryable=False)
     except (UserError, ValidationError) as error:
         code = getattr(error, "code", "invalid_input")
         return _failed(slipway, code, _user_text(error), retryable=False)
@@ -109,7 +110,7 @@ def _run(
 
 
 def _known(name: str) -> str:
-    return name if name in BUILT_IN or ":" in name else default_id()
+    return name if name in BUILT_IN else default_id()
 
 
 def _deliver(

@@ -77,7 +77,14 @@ def keep_artifact(
 
 
 def finish(attempt: Attempt, manifest: dict[str, Any]) -> bool:
-    """Take the manifest. The first one stands; return False for any later one."""
+    """Take the manifest. The first one stands; return False for any later one.
+
+    A worker that was stopped says “cancelled”. If nobody here asked for that, its
+    backend did, and the backend's word says why.
+    """
+    error = manifest.get("error") or {}
+    if error.get("code") == "cancelled" and not attempt.job.cancel_requested_at:
+        return False
     first = Attempt.objects.filter(pk=attempt.pk, manifest__isnull=True).update(
         manifest=manifest, ended_at=now()
     )

@@ -101,6 +101,9 @@ def move_on(job: Job, to: JobStatus) -> bool:
 
 def fail(job: Job, attempt: Attempt, code: str, message: str, retryable: bool) -> None:  # noqa: FBT001 - a field of the worker's error, in the manifest's order
     """End the job as FAILED, or let another attempt try."""
+    if code == "cancelled" and job.cancel_requested_at:
+        job.advance(S.CANCELLED, by=Actor.SYNC, reason=Reason.USER)
+        return
     Attempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=now())
     tries = job.attempts.count()
     if retryable and tries < job.endpoint.max_attempts and not job.cancel_requested_at:

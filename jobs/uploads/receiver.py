@@ -106,7 +106,7 @@ async def _append(upload: Upload, offset: int, receive: Receive) -> int:
                 Body(receive, may_go_on).pieces(), writer, limit=upload.size
             )
         finally:
-            # "The Server MUST NOT ... lose": what was written is where a HEAD goes on.
+            # Also after a break: a HEAD goes on from what was written.
             await in_thread(uploads.note_received, upload, writer.offset)
         if writer.offset == upload.size:
             await in_thread(writer.flush_to_disk)

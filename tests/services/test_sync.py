@@ -241,3 +241,15 @@ def test_progress_only_rises_and_stops_with_the_job():
     assert attempts.report_progress(attempt, {"seq": 6}) is True
     request_cancel(job)
     assert attempts.report_progress(attempt, {"seq": 7}) is False
+
+
+def test_a_worker_that_stopped_on_our_wish_cancels_the_job():
+    stopped = manifest(error={"code": "cancelled", "message": "x", "retryable": False})
+    job = make_job("IN_PROGRESS")
+    assert not attempts.finish(attempts.find(job.attempts.get().pk.hex), stopped)
+    job.refresh_from_db()
+    assert job.status == "IN_PROGRESS"  # nobody here asked: RunPod's word decides
+    request_cancel(job)
+    assert attempts.finish(attempts.find(job.attempts.get().pk.hex), stopped)
+    job.refresh_from_db()
+    assert (job.status, job.reason) == ("CANCELLED", "user")

@@ -3,6 +3,8 @@
 import json
 import sys
 
+import pytest
+
 from jobs.worker_api import manifest
 from tests.stack.stack import ROOT
 
@@ -37,3 +39,15 @@ def test_a_worker_that_knows_its_server_talks_to_no_other(monkeypatch):
 def test_without_an_envelope_there_is_none():
     assert Envelope.of({"media": "https://x"}) is None
     assert Envelope.of({"_slipway": "text"}) is None
+
+
+def test_a_job_cannot_make_a_worker_import_what_it_names(monkeypatch):
+    from errors import UserError  # noqa: PLC0415
+    from runners import runner_class  # noqa: PLC0415
+
+    monkeypatch.delenv("SLIPWAY_RUNNER", raising=False)
+    for name in ("os:system", "subprocess:Popen", "nope"):
+        with pytest.raises(UserError):
+            runner_class(name)
+    monkeypatch.setenv("SLIPWAY_RUNNER", "runners.echo:Echo")
+    assert runner_class("runners.echo:Echo").id == "echo"

@@ -14,11 +14,15 @@ BUILT_IN = {
 
 
 def runner_class(id: str) -> type[Runner]:
-    """Return the class of a runner: a built-in one, or `module:Class`."""
-    place = BUILT_IN.get(id, id)
-    module, _, name = place.partition(":")
+    """Return the class of a runner: a built-in one, or the `module:Class` of this worker.
+
+    A job may only name what its worker knows: importing by a job's word would let
+    whoever submits jobs run any code.
+    """
+    known = {**BUILT_IN, default_id(): BUILT_IN.get(default_id(), default_id())}
+    module, _, name = known.get(id, "").partition(":")
     if not name:
-        raise UserError(f"There is no runner “{id}”. Known: {', '.join(BUILT_IN)}.")
+        raise UserError(f"There is no runner “{id}” here. Known: {', '.join(known)}.")
     found: type[Runner] = getattr(importlib.import_module(module), name)
     return found
 
