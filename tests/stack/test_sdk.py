@@ -86,7 +86,7 @@ def start_worker(stack, slug, tmp_path):
                 "RUNPOD_SKIP_GPU_CHECK": "true",
                 "RUNPOD_WEBHOOK_GET_JOB": f"{base}/job-take/$ID?gpu=LOCAL",
                 "RUNPOD_WEBHOOK_POST_OUTPUT": f"{base}/job-done/$RUNPOD_POD_ID/$ID?gpu=LOCAL",
-                "RUNPOD_WEBHOOK_POST_STREAM": f"{base}/job-stream/$RUNPOD_POD_ID/$ID?gpu=LOCAL",
+                "RUNPOD_WEBHOOK_PING": f"{base}/ping/$RUNPOD_POD_ID?gpu=LOCAL",
                 "RUNPOD_AI_API_KEY": key,
                 **environment,
             },
@@ -152,8 +152,9 @@ def test_a_raising_handler_fails_its_job_and_takes_the_next(api, slug, start_wor
     assert ended(api, slug, second)["status"] == "FAILED"
 
 
-def test_a_generator_streams_and_aggregates(api, slug, start_worker):
-    start_worker("streams")
+def test_a_generator_streams_and_aggregates(stack, api, slug, start_worker):
+    url = f"{stack.url}/v2/{slug[0]}/job-stream/$RUNPOD_POD_ID/$ID?gpu=LOCAL"
+    start_worker("streams", RUNPOD_WEBHOOK_POST_STREAM=url)
     id = run(api, slug)
     assert ended(api, slug, id)["output"] == [{"n": 0}, {"n": 1}, {"n": 2}]
     stream = api.get(f"/v2/{slug[0]}/stream/{id}").json()["stream"]
