@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from contract import Envelope, Slipway
-from errors import Cancelled, Over, UserError
+from errors import Cancelled, Over, Undeliverable, UserError
 from files import download, upload
 from progress import Progress
 from pydantic import ValidationError
@@ -58,6 +58,10 @@ def _work(
     except Cancelled:
         # Slipway believes this only if somebody there asked for it.
         return _failed(slipway, "cancelled", "The job was cancelled.", retryable=False)
+    except Undeliverable as error:
+        # Slipway knows these words of RunPod's error and starts another attempt.
+        logger.error("job=%s: %s", job.get("id"), error)  # noqa: TRY400 - says it all
+        return {"error": f"worker lost: Slipway could not be reached ({error})"}
     except (UserError, ValidationError) as error:
         code = getattr(error, "code", "invalid_input")
         return _failed(slipway, code, _user_text(error), retryable=False)

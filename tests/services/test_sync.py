@@ -177,8 +177,12 @@ def test_a_worker_that_died_gets_the_job_queued_again(runpod):
     assert look(make_job("IN_PROGRESS"), runpod).status == "IN_QUEUE"
 
 
-def test_a_lost_worker_leads_to_another_attempt_up_to_the_limit(runpod):
-    runpod.says("FAILED", error="job timed out after 1 retries")
+@pytest.mark.parametrize(
+    "error",
+    ["job timed out after 1 retries", "worker lost: Slipway could not be reached"],
+)
+def test_a_lost_worker_leads_to_another_attempt_up_to_the_limit(runpod, error):
+    runpod.says("FAILED", error=error)
     job = look(make_job("IN_PROGRESS"), runpod)
     assert job.status == "PENDING"
     last = make_job("IN_PROGRESS", endpoint=make_endpoint("once", max_attempts=1))
