@@ -28,7 +28,7 @@ class Actor(TextChoices):
 
     USER = "user", "a person"
     SUBMITTER = "submitter", "the submitter"
-    SYNC = "sync", "news from the backend"
+    SYNC = "sync", "the backend"
     COLLECTOR = "collector", "the collector"
     SWEEPER = "sweeper", "a deadline"
 

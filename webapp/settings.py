@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
+from django.templatetags.static import static
 
 from webapp import env
 from webapp.secret_key import kept_secret_key
@@ -250,6 +251,9 @@ UNFOLD = {
     "SITE_HEADER": "Slipway",
     "SITE_SUBHEADER": "Operator's panel",
     "SITE_SYMBOL": "sailing",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _: static("icon.svg")}
+    ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
 }
