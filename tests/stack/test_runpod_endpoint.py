@@ -17,7 +17,9 @@ PROOF_SECONDS = 3
 def fake(stack):
     """Start the fake; add a `plain` endpoint that lives there."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.fake_runpod", str(port)], cwd=ROOT)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.fake_runpod", str(port)], cwd=ROOT
+    )
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
 
         def is_up():
@@ -53,7 +55,9 @@ def script(fake):
 
 
 def runs_of(fake, mark):
-    return [row for row in fake.get("/_journal").json() if row["input"].get("mark") == mark]
+    return [
+        row for row in fake.get("/_journal").json() if row["input"].get("mark") == mark
+    ]
 
 
 def test_a_job_runs_once_and_its_output_is_kept(api, fake, script):
