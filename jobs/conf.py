@@ -12,7 +12,6 @@ _DEFAULTS: dict[str, Any] = {
     "SWEEP_AT_ONCE": 200,
     "LEASE_SECONDS": 30,
     "SUBMITTING_LOST_SECONDS": 120,
-    "PROOF_SECONDS": 600,
     "NOT_FOUND_ANSWERS": 3,
     "NOT_FOUND_SECONDS": 20,
     # Jobs

@@ -117,11 +117,14 @@ SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_NAME = "slipway_csrf"
 SECURE_SSL_REDIRECT = False  # the reverse proxy's task; see docs/deploy.md
 SECURE_HSTS_SECONDS = 31_536_000 if _is_https else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _is_https
 # Not "no-referrer": browsers then send `Origin: null`, which no CSRF check can accept.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-SILENCED_SYSTEM_CHECKS = ["security.W008"]  # redirect to https is the proxy's task
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains: they belong to the operator, not to us
+    "security.W008",  # the redirect to https is the proxy's task
+    "security.W021",  # nor do we put the operator's domain on the preload list
+]
 if env.flag("TRUST_PROXY"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CSRF_FAILURE_VIEW = "jobs.views.errors.csrf_failure"
@@ -167,6 +170,7 @@ BROKER_DIR = DATA_DIR / "broker"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = False  # the row comes back by its lease, not by us
+# For pools of processes; a pool of threads relies on the time-outs of each remote call.
 CELERY_TASK_TIME_LIMIT = 60
 CELERY_TASK_SOFT_TIME_LIMIT = 45
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

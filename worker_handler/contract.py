@@ -13,7 +13,7 @@ logger = logging.getLogger("slipway")
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 # A result survives our server being away for about ten minutes.
 PAUSES = (0.5, 1, 2, 4, 8, 15, 30, 60, 60, 60, 120, 240)
-RETRIED_STATUSES = {408, 425, 429, 500, 502, 503, 504}
+RETRIED_STATUSES = {408, 425, 429, 500, 502, 503, 504, 507}  # 507: its disk is full
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The JSON API, version 1: `/api/v1/…`, documented at `/api/v1/docs`."""
 
-from django.http import HttpRequest
 from ninja import NinjaAPI
 
 from jobs.api import endpoints, errors, jobs, uploads
@@ -26,4 +25,4 @@ def me(request: ApiRequest) -> Me:
     return Me(username=request.auth.owner.get_username(), scopes=request.auth.scopes)
 
 
-__all__ = ["HttpRequest", "api"]
+__all__ = ["api"]

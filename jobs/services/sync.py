@@ -101,12 +101,13 @@ def move_on(job: Job, to: JobStatus) -> bool:
 
 def fail(job: Job, attempt: Attempt, code: str, message: str, retryable: bool) -> None:  # noqa: FBT001 - a field of the worker's error, in the manifest's order
     """End the job as FAILED, or let another attempt try."""
-    if code == "cancelled" and job.cancel_requested_at:
+    if job.cancel_requested_at and (code == "cancelled" or retryable):
+        # The work has stopped, which is what was asked for.
         job.advance(S.CANCELLED, by=Actor.SYNC, reason=Reason.USER)
         return
     Attempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=now())
     tries = job.attempts.count()
-    if retryable and tries < job.endpoint.max_attempts and not job.cancel_requested_at:
+    if retryable and tries < job.endpoint.max_attempts:
         due_at = now() + timedelta(seconds=min(60, 2**tries))
         job.advance(
             S.PENDING, by=Actor.SYNC, due_at=due_at, progress={}, progress_seq=0

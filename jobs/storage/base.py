@@ -38,9 +38,6 @@ class Store(Protocol):
     def size(self, key: str) -> int:
         """Return the number of bytes stored; 0 when there is no such file."""
 
-    def truncate(self, key: str, size: int) -> None:
-        """Drop every byte after `size`."""
-
     def chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
         """Yield bytes `start` to `end` (exclusive) in pieces."""
 

@@ -79,10 +79,6 @@ class LocalStore:
         except FileNotFoundError:
             return 0
 
-    def truncate(self, key: str, size: int) -> None:
-        """Drop every byte after `size`."""
-        os.truncate(self._path(key), size)
-
     def chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes from `start` to `end` (exclusive)."""
         with self._path(key).open("rb") as file:

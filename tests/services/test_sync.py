@@ -257,3 +257,11 @@ def test_a_worker_that_stopped_on_our_wish_cancels_the_job():
     assert attempts.finish(attempts.find(job.attempts.get().pk.hex), stopped)
     job.refresh_from_db()
     assert (job.status, job.reason) == ("CANCELLED", "user")
+
+
+def test_a_cancelled_job_whose_worker_is_lost_is_cancelled(runpod):
+    job = make_job("IN_PROGRESS")
+    request_cancel(job)
+    runpod.says("FAILED", error="job timed out after 1 retries")
+    job = look(job, runpod)
+    assert (job.status, job.reason) == ("CANCELLED", "user")

@@ -14,88 +14,92 @@ from tests.stack.stack import ROOT, create, free_port, until, wait_until
 pytestmark = pytest.mark.stack
 
 
-@pytest.fixture
-def services(tmp_path, own_database):
-    """Start each service's own command; yield (url, run a management command)."""
-    url = f"http://127.0.0.1:{free_port()}"
-    folder = Path(sys.executable).parent
-    environment = {
-        **os.environ,
-        "PATH": f"{folder}:{os.environ['PATH']}",
-        "DATA_DIR": str(tmp_path),
-        "HOST": "127.0.0.1",
-        "PORT": url.rpartition(":")[2],
-        "PUBLIC_URL": url,
-        "SECRET_KEY": "deploy-test-0123456789-abcdefghijklmnopqrstuvwxyz",
-        "HANDLER": str(ROOT / "worker_handler" / "handler.py"),
-        "SLIPWAY_URL": url,
-        "SLIPWAY_ENDPOINT": "echo",
-        "HOME": str(tmp_path),
-        **own_database(),
-    }
-    environment.pop("DJANGO_SETTINGS_MODULE", None)
-    started = []
+class Services:
+    """The services of docker-compose.yml as processes of this machine."""
 
-    def start(name):
-        with (tmp_path / f"{name}.log").open("wb") as log:
-            started.append(
-                subprocess.Popen(
-                    [str(ROOT / "deploy" / name)],
-                    cwd=ROOT,
-                    env=environment,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.started: list[subprocess.Popen[bytes]] = []
+        self.environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "DATA_DIR": str(folder),
+            "HOST": "127.0.0.1",
+            "PORT": self.url.rpartition(":")[2],
+            "PUBLIC_URL": self.url,
+            "SECRET_KEY": "deploy-test-0123456789-abcdefghijklmnopqrstuvwxyz",
+            "HANDLER": str(ROOT / "worker_handler" / "handler.py"),
+            "SLIPWAY_URL": self.url,
+            "SLIPWAY_ENDPOINT": "echo",
+            "HOME": str(folder),
+            **environment,
+        }
+        self.environment.pop("DJANGO_SETTINGS_MODULE", None)
+
+    def start(self, name: str) -> None:
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [str(ROOT / "deploy" / name)],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
+        self.started.append(process)
 
-    def manage(*arguments):
-        command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(
-            command,
+    def manage(self, *arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
-            env=environment,
+            env=self.environment,
             check=True,
             capture_output=True,
             text=True,
-        )
-        return done.stdout.strip()
+        ).stdout.strip()
 
-    def is_ready():
+    def is_ready(self) -> bool:
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{url}/readyz", trust_env=False).is_success
+            return httpx.get(f"{self.url}/readyz", trust_env=False).is_success
         return False
 
-    start("web")
-    wait_until(is_ready)
-    manage(
-        "shell", "-v", "0", "-c",
+    def stop(self) -> None:
+        for number in (15, 9):
+            for process in self.started:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+            for process in self.started:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(5)
+
+
+@pytest.fixture
+def services(tmp_path, own_database):
+    """Start web, then an endpoint, then the rest with that endpoint's key."""
+    services = Services(tmp_path, **own_database())
+    services.start("web")
+    wait_until(services.is_ready)
+    code = (
         "from jobs.models import Endpoint;"
-        "Endpoint.objects.create(slug='echo',title='Echo',kind='local',runner='echo')",
-    )  # fmt: skip
-    lines = dict(
-        line.split("=", 1) for line in manage("worker_env", "echo").splitlines()
+        "Endpoint.objects.create(slug='echo',title='Echo',kind='local',runner='echo')"
     )
-    environment["SLIPWAY_WORKER_KEY"] = lines["SLIPWAY_WORKER_KEY"].strip("'")
+    services.manage("shell", "-v", "0", "-c", code)
+    printed = services.manage("worker_env", "echo").splitlines()
+    key = dict(line.split("=", 1) for line in printed)["SLIPWAY_WORKER_KEY"]
+    services.environment["SLIPWAY_WORKER_KEY"] = key.strip("'")
     for name in ("tasks", "beat", "gpu"):
-        start(name)
-    yield url, manage
-    for process in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 15)
-    for process in started:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-        process.wait()
+        services.start(name)
+    yield services
+    services.stop()
 
 
 def test_each_services_command_does_its_part(services):
-    url, manage = services
-    key = manage("create_api_key", "tester", "--create-user")
+    key = services.manage("create_api_key", "tester", "--create-user")
     headers = {"Authorization": f"Bearer {key}"}
-    with httpx.Client(base_url=url, headers=headers, trust_env=False) as client:
+    with httpx.Client(
+        base_url=services.url, headers=headers, trust_env=False
+    ) as client:
         job = until(client, create(client, "echo", message="deployed"))
         assert (job["status"], job["output"]) == ("COMPLETED", {"message": "deployed"})
         css = client.get("/static/css/app.css")
