@@ -1,11 +1,14 @@
-"""`make bench`: runs every benchmark, or those named on the command line."""
+"""`make bench`: runs every benchmark, or the one named on the command line."""
 
 import sys
 
-from bench import noop
+from bench import drain, noop, tracking
 
-BENCHMARKS = {"noop": noop.main}
+BENCHMARKS = {"noop": noop.main, "tracking": tracking.main, "drain": drain.main}
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or BENCHMARKS:
-        BENCHMARKS[name]()
+    if len(sys.argv) > 1:
+        BENCHMARKS[sys.argv[1]](*sys.argv[2:])
+    else:
+        for run in BENCHMARKS.values():
+            run()

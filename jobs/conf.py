@@ -8,10 +8,24 @@ from typing import Any
 from django.conf import settings
 
 _DEFAULTS: dict[str, Any] = {
-    # The loop
-    "SWEEP_AT_ONCE": 200,
-    "LEASE_SECONDS": 30,
-    "SUBMITTING_LOST_SECONDS": 120,
+    # The loop: one process holds its lease, for one shift after another
+    "TICK_SECONDS": 0.2,
+    "SHIFT_SECONDS": 25.0,
+    "SHIFT_LEASE_SECONDS": 5.0,
+    "STEP_LEASE_SECONDS": 12,
+    "SUBMITTING_LOST_SECONDS": 45,
+    "MAX_TAKES": 3,
+    # Requests to one endpoint; RunPod takes 200 status, 100 run, 10 cancel a second
+    "STATUS_PER_SECOND": 180.0,
+    "RUN_PER_SECOND": 80.0,
+    "CANCEL_PER_SECOND": 8.0,
+    "HEALTH_PAUSE_SECONDS": 1.0,
+    "POLL_FLOOR_SECONDS": 0.85,
+    "POLL_RUNG_SECONDS": 40.0,
+    "POLL_WAITING_SECONDS": 270.0,
+    # Results of other people's handlers
+    "COLLECT_MAX_FILES": 64,
+    "COLLECT_MAX_BYTES": 5 * 1024**3,
     "NOT_FOUND_ANSWERS": 3,
     "NOT_FOUND_SECONDS": 20,
     # Jobs

@@ -13,9 +13,14 @@ from django.db import transaction
 logger = logging.getLogger(__name__)
 
 
-def job(pk: UUID) -> None:
-    """Have `reconcile` look at the job."""
-    _after_commit("jobs.reconcile_job", str(pk))
+def shift() -> None:
+    """Have the loop go on."""
+    _send("jobs.work_shift")
+
+
+def collect(pk: UUID) -> None:
+    """Have the files of a plain endpoint's output fetched."""
+    _after_commit("jobs.collect_job", str(pk))
 
 
 def upload(pk: UUID) -> None:
@@ -32,8 +37,8 @@ def _after_commit(name: str, argument: str) -> None:
     transaction.on_commit(lambda: _send(name, argument), robust=True)
 
 
-def _send(name: str, argument: str) -> None:
+def _send(name: str, *arguments: str) -> None:
     try:
-        current_app.send_task(name, args=[argument], retry=False, ignore_result=True)
+        current_app.send_task(name, args=arguments, retry=False, ignore_result=True)
     except Exception as error:  # noqa: BLE001 - whatever a broker does, the row is safe
         logger.warning("nudge %s not sent: %s", name, type(error).__name__)

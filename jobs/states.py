@@ -43,11 +43,15 @@ MOVES: dict[tuple[JobStatus, JobStatus], frozenset[Actor]] = {
     pair: frozenset(actors)
     for pair, actors in {
         (S.PENDING, S.SUBMITTING): {Actor.SUBMITTER},
-        (S.PENDING, S.CANCELLED): {Actor.USER},
+        (S.PENDING, S.CANCELLED): {Actor.USER, Actor.SYNC},
+        # An earlier attempt, given up for lost, delivers after all.
+        (S.PENDING, S.FINALIZING): {Actor.SYNC},
         (S.PENDING, S.TIMED_OUT): {Actor.SWEEPER},
         (S.SUBMITTING, S.IN_QUEUE): {Actor.SUBMITTER},
         (S.SUBMITTING, S.PENDING): {Actor.SUBMITTER},
         (S.SUBMITTING, S.FAILED): {Actor.SUBMITTER},
+        # A worker may be done before we have written down RunPod's answer.
+        (S.SUBMITTING, S.FINALIZING): {Actor.SYNC},
         (S.SUBMITTING, S.UNCONFIRMED): {Actor.SUBMITTER, Actor.SWEEPER},
         (S.UNCONFIRMED, S.IN_QUEUE): {Actor.SYNC},
         (S.UNCONFIRMED, S.IN_PROGRESS): {Actor.SYNC},
@@ -55,7 +59,7 @@ MOVES: dict[tuple[JobStatus, JobStatus], frozenset[Actor]] = {
         (S.UNCONFIRMED, S.PENDING): {Actor.SWEEPER},
         (S.UNCONFIRMED, S.FAILED): {Actor.SWEEPER, Actor.SYNC},
         (S.UNCONFIRMED, S.CANCELLED): {Actor.SWEEPER, Actor.SYNC},
-        (S.UNCONFIRMED, S.TIMED_OUT): {Actor.SYNC},
+        (S.UNCONFIRMED, S.TIMED_OUT): {Actor.SYNC, Actor.SWEEPER},
         (S.IN_QUEUE, S.IN_PROGRESS): {Actor.SYNC},
         (S.IN_PROGRESS, S.IN_QUEUE): {Actor.SYNC},
         **{
@@ -64,7 +68,7 @@ MOVES: dict[tuple[JobStatus, JobStatus], frozenset[Actor]] = {
             for target, actors in {
                 S.FINALIZING: {Actor.SYNC},
                 S.PENDING: {Actor.SYNC},
-                S.FAILED: {Actor.SYNC},
+                S.FAILED: {Actor.SYNC, Actor.SWEEPER},
                 S.CANCELLED: {Actor.SYNC},
                 S.TIMED_OUT: {Actor.SYNC, Actor.SWEEPER},
             }.items()

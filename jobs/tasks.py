@@ -3,37 +3,47 @@
 No countdown, ETA, chord or result: what must happen later is in a row's `due_at`.
 """
 
-from datetime import timedelta
 from uuid import UUID
 
 from celery import shared_task
+from celery.signals import worker_ready, worker_shutting_down
 from django.utils.timezone import now
 
 from jobs import conf, nudge
 from jobs.local_endpoint import doorbell, queue, workers
+from jobs.loop import shift
 from jobs.models import Job, Upload
-from jobs.services import endpoints, reconcile, uploads
+from jobs.services import artifacts, reconcile, uploads
+from jobs.states import JobStatus
 
 
-@shared_task(name="jobs.reconcile_due_jobs")
-def reconcile_due_jobs() -> None:
-    """Beat calls this every second. Each due job goes to exactly one task."""
-    lease = timedelta(seconds=conf.LEASE_SECONDS)
-    for pk, due_at in Job.objects.due().values_list("pk", "due_at")[
-        : conf.SWEEP_AT_ONCE
-    ]:
-        if Job.objects.filter(pk=pk, due_at=due_at).update(due_at=now() + lease):
-            nudge.job(pk)
+@shared_task(name="jobs.work_shift")
+def work_shift() -> None:
+    """Do a shift of the loop, unless another process has one; then the next."""
+    if shift.work(conf.SHIFT_SECONDS):
+        nudge.shift()
 
 
-@shared_task(name="jobs.reconcile_job")
-def reconcile_job(pk: str) -> None:
-    """Take the step a job needs now. If this dies, the job's lease runs out."""
+@worker_ready.connect
+def _begin_shift(**_: object) -> None:
+    nudge.shift()
+
+
+@worker_shutting_down.connect
+def _end_shift(**_: object) -> None:
+    shift.is_ending.set()
+
+
+# Files may be large: hours, where a pool of processes enforces limits.
+@shared_task(name="jobs.collect_job", soft_time_limit=6 * 3600, time_limit=6 * 3600)
+def collect_job(pk: str) -> None:
+    """Fetch the files of a plain endpoint's output. The loop asks again if this dies."""
     job = Job.objects.active().select_related("endpoint").filter(pk=UUID(pk)).first()
-    if job is None:
+    if job is None or job.status != JobStatus.FINALIZING:
         return
-    with endpoints.client_for(job.endpoint) as client:
-        reconcile.reconcile(job, client)
+    if reconcile.begin(job):
+        artifacts.fetch(job)
+        reconcile.done(job)
 
 
 @shared_task(name="jobs.verify_upload")

@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from jobs.views import doorbell, files, health, jobs, live
+from jobs.views import files, health, jobs, live
 
 urlpatterns = [
     path("", jobs.home, name="home"),
@@ -15,7 +15,6 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/cancel/", jobs.cancel, name="job_cancel"),
     path("jobs/<uuid:job_id>/outputs/<str:name>", jobs.output, name="job_output"),
     path("files/<str:signed>", files.file, name="file"),
-    path("hooks/runpod/<str:secret>", doorbell.runpod, name="doorbell"),
     path(
         "account/sign-in/",
         LoginView.as_view(

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import connection
 
 from tests.fakes import FakeRunPod
+from tests.remote import RemoteProcess
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +29,11 @@ def runpod() -> FakeRunPod:
 
 def pytest_sessionfinish() -> None:
     shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def remote():
+    """A fake RunPod in a process of its own."""
+    process = RemoteProcess()
+    yield process
+    process.stop()

@@ -86,6 +86,13 @@ DATABASES = {
         conn_health_checks=True,
     )
 }
+if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # A new connection costs as much as the rest of a request.
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": 20,
+        "timeout": 10,
+    }
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a transaction takes the write lock when it begins, so two writers wait
     # for each other instead of failing with "database is locked".
@@ -200,10 +207,11 @@ else:
     }
 # A sweep that could not start within two seconds is not worth starting: the next is due.
 CELERY_BEAT_SCHEDULE = {
-    "reconcile-due-jobs": {
-        "task": "jobs.reconcile_due_jobs",
-        "schedule": timedelta(seconds=1),
-        "options": {"expires": 2},
+    "work-shift": {
+        "task": "jobs.work_shift",
+        # Shifts follow each other by themselves; this begins anew where that broke off.
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
     },
     "sweep-local-endpoint": {
         "task": "jobs.sweep_local_endpoint",

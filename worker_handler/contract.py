@@ -11,8 +11,10 @@ from errors import Over, Undeliverable
 
 logger = logging.getLogger("slipway")
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-# A result survives our server being away for about ten minutes.
+# To begin, a worker waits about ten minutes for our server; a result it has made, an
+# hour: making it again would cost more.
 PAUSES = (0.5, 1, 2, 4, 8, 15, 30, 60, 60, 60, 120, 240)
+RESULT_PAUSES = (*PAUSES, *(240,) * 13)
 RETRIED_STATUSES = {408, 425, 429, 500, 502, 503, 504, 507}  # 507: its disk is full
 
 
@@ -77,12 +79,13 @@ class Slipway:
 
     def output_url(self, name: str, content_type: str) -> str:
         """Return the URL to which one output file is PUT."""
-        answer = self._post("outputs", {"name": name, "content_type": content_type})
+        about = {"name": name, "content_type": content_type}
+        answer = self._post("outputs", about, RESULT_PAUSES)
         return self.local(str(answer["url"]))
 
     def finish(self, manifest: dict[str, Any]) -> None:
         """Deliver the manifest, the last thing an attempt does."""
-        self._post("finish", manifest)
+        self._post("finish", manifest, RESULT_PAUSES)
 
     def local(self, url: str) -> str:
         """Return a link of the server's, at the address where this worker reaches it."""
@@ -90,19 +93,23 @@ class Slipway:
             return url
         return self.url + url.removeprefix(self._envelope.public_url)
 
-    def _post(self, call: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _post(
+        self, call: str, body: dict[str, Any], pauses: tuple[float, ...] = PAUSES
+    ) -> dict[str, Any]:
         def send() -> httpx.Response:
             return self._http.post(
                 f"{self._base}/{call}", json=body, headers=self._headers
             )
 
-        answer: dict[str, Any] = insist(send, call).json()
+        answer: dict[str, Any] = insist(send, call, pauses).json()
         return answer
 
 
-def insist(send: Any, what: str) -> httpx.Response:
+def insist(
+    send: Any, what: str, pauses: tuple[float, ...] = RESULT_PAUSES
+) -> httpx.Response:
     """Call `send` until the server answers; raise `Over` or `Undeliverable`."""
-    for pause in (*PAUSES, None):
+    for pause in (*pauses, None):
         try:
             response: httpx.Response = send()
         except httpx.HTTPError as error:

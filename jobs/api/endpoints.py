@@ -6,8 +6,8 @@ from ninja import Router
 
 from jobs.api.auth import ApiRequest
 from jobs.api.errors import require
-from jobs.api.schemas import EndpointDetail, EndpointPage
-from jobs.errors import NotFound
+from jobs.api.schemas import EndpointDetail, EndpointPage, Purged
+from jobs.errors import Conflict, NotFound
 from jobs.models import Endpoint
 from jobs.runpod.errors import RunPodError
 from jobs.services import endpoints as service
@@ -42,7 +42,25 @@ def read_endpoint(request: ApiRequest, slug: str) -> dict[str, Any]:
         "input_schema": endpoint.input_schema,
         "example_input": endpoint.example_input,
         "health": health,
+        "alerts": list(endpoint.alerts.filter(resolved_at=None)),
+        "unreachable_at": endpoint.unreachable_at,
     }
+
+
+@router.post("/{slug}/purge", response=Purged, summary="Purge the queue")
+def purge_queue(request: ApiRequest, slug: str) -> dict[str, int]:
+    """Drop the jobs that no worker has taken; Slipway's become CANCELLED (`purged`).
+
+    Jobs that Slipway still holds are cancelled too. Staff only.
+    """
+    require(request, "endpoints:admin")
+    endpoint = Endpoint.objects.filter(slug=slug).first()
+    if endpoint is None or not request.auth.owner.is_staff:
+        raise NotFound(f"There is no endpoint “{slug}”, or it is not yours.")
+    try:
+        return {"removed": service.purge_queue(endpoint)}
+    except RunPodError as error:
+        raise Conflict(f"RunPod did not purge: {error}.", code="not_purged") from error
 
 
 def _json(endpoint: Endpoint, usual: dict[int, float]) -> dict[str, Any]:

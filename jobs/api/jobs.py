@@ -15,7 +15,7 @@ from jobs.api.paging import page_of
 from jobs.api.schemas import JobIn, JobOut, JobPage
 from jobs.errors import InvalidInput, NotFound, Problem, TooLarge
 from jobs.models import Artifact, Endpoint, Job
-from jobs.services import artifacts, downloads
+from jobs.services import artifacts, downloads, explain
 from jobs.services import jobs as service
 from jobs.states import JobStatus
 
@@ -129,6 +129,7 @@ def job_json(
         "endpoint": job.endpoint.slug,
         "status": job.status,
         "reason": job.reason,
+        "explanation": explain.why_cancelled(job),
         "cancel_requested": job.cancel_requested_at is not None,
         "may_have_run_twice": job.has_maybe_run_twice,
         "progress": job.progress,
@@ -180,6 +181,7 @@ def _attempt_json(attempt: Any) -> dict[str, Any]:
         "backend_id": attempt.runpod_id,
         "worker": attempt.worker_id,
         "status": attempt.raw_status,
+        "notes": attempt.notes,
         "started_at": attempt.claimed_at,
         "finished_at": attempt.ended_at,
     }

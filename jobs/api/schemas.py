@@ -62,6 +62,7 @@ class AttemptOut(Schema):
     backend_id: str
     worker: str
     status: str
+    notes: list[str]
     started_at: datetime | None
     finished_at: datetime | None
 
@@ -73,6 +74,7 @@ class JobOut(Schema):
     endpoint: str
     status: str
     reason: str
+    explanation: str
     cancel_requested: bool
     may_have_run_twice: bool
     progress: Progress
@@ -110,9 +112,26 @@ class EndpointOut(Schema):
     usual_seconds: float | None
 
 
-class EndpointDetail(EndpointOut):
-    """An endpoint with what its input looks like."""
+class AlertOut(Schema):
+    """A trouble of an endpoint that only its operator can mend."""
 
+    code: str
+    message: str
+    remedy: str
+    raised_at: datetime
+
+
+class Purged(Schema):
+    """How many jobs the backend dropped."""
+
+    removed: int
+
+
+class EndpointDetail(EndpointOut):
+    """An endpoint with what its input looks like, and how it is doing."""
+
+    alerts: list[AlertOut]
+    unreachable_at: datetime | None
     input_schema: dict[str, Any]
     example_input: dict[str, Any]
     health: dict[str, Any] | None

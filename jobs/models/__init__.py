@@ -1,21 +1,25 @@
 """Rows. One noun per file."""
 
+from jobs.models.alert import Alert
 from jobs.models.api_key import ApiKey
 from jobs.models.artifact import Artifact
 from jobs.models.attempt import Attempt
 from jobs.models.endpoint import Endpoint
 from jobs.models.event import JobEvent
 from jobs.models.job import Job
+from jobs.models.lease import Lease
 from jobs.models.queue_item import LocalWorker, QueueChunk, QueueItem
 from jobs.models.upload import Upload
 
 __all__ = [
+    "Alert",
     "ApiKey",
     "Artifact",
     "Attempt",
     "Endpoint",
     "Job",
     "JobEvent",
+    "Lease",
     "LocalWorker",
     "QueueChunk",
     "QueueItem",

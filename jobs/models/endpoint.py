@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
 from django.db import models
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
@@ -37,9 +38,11 @@ class Endpoint(models.Model):
         "active", default=True, help_text="Off: no new jobs are accepted."
     )
     runpod_id = models.CharField("RunPod endpoint id", max_length=80, blank=True)
-    api_base = models.URLField(
+    api_base = models.CharField(
         "API base",
+        max_length=200,
         blank=True,
+        validators=[URLValidator(["http", "https"])],
         help_text="Blank: RUNPOD_API_BASE. Calls go to <API base>/<RunPod endpoint id>/run.",
     )
     key_name = models.CharField(
@@ -73,8 +76,24 @@ class Endpoint(models.Model):
         default=600,
         help_text="How long to look for proof when RunPod may or may not have a job.",
     )
+    max_workers = models.PositiveIntegerField(
+        default=3, help_text="As set at RunPod. More are believed when they are seen."
+    )
+    worker_concurrency = models.PositiveIntegerField(
+        default=1, help_text="Jobs that one worker runs at once."
+    )
+    release_window = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        default=0,
+        help_text="How many jobs RunPod may hold at once; the others wait here, owners "
+        "taking turns. 0: workers times concurrency and a margin. Blank: no limit.",
+    )
     execution_timeout_seconds = models.PositiveIntegerField(default=3600)
+    # Since when, when last and how often in a row RunPod answered 404 for all of it.
     unreachable_at = models.DateTimeField(null=True, blank=True, editable=False)
+    not_found_at = models.DateTimeField(null=True, blank=True, editable=False)
+    not_found_count = models.PositiveIntegerField(default=0, editable=False)
     purged_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, Q
+from django.db.models.expressions import CombinedExpression
 from django.utils.timezone import now
 
 from jobs.models.endpoint import Endpoint
@@ -18,11 +19,11 @@ logger = logging.getLogger(__name__)
 # When the loop looks at a job that has just come to a status.
 FIRST_LOOK = {
     JobStatus.PENDING: timedelta(0),
-    JobStatus.SUBMITTING: timedelta(seconds=120),
+    JobStatus.SUBMITTING: timedelta(seconds=45),
     JobStatus.UNCONFIRMED: timedelta(seconds=5),
     JobStatus.IN_QUEUE: timedelta(seconds=1),
     JobStatus.IN_PROGRESS: timedelta(seconds=1),
-    JobStatus.FINALIZING: timedelta(0),
+    JobStatus.FINALIZING: timedelta(seconds=2),
 }
 
 
@@ -40,6 +41,11 @@ class JobQuerySet(models.QuerySet["Job"]):
     def due(self) -> Self:
         """Leave the jobs whose time has come, the most overdue first."""
         return self.filter(due_at__lte=now()).order_by("due_at")
+
+    def held(self) -> Self:
+        """Leave the jobs we hold, in the order in which they are handed over."""
+        pending = self.filter(status=JobStatus.PENDING)
+        return pending.order_by("priority", "turn", "created_at", "id")
 
 
 class Job(models.Model):
@@ -67,6 +73,16 @@ class Job(models.Model):
     error_message = models.TextField(blank=True)
     is_error_retryable = models.BooleanField(default=False)
     attempt_no = models.PositiveIntegerField(default=0)
+    turn = models.BigIntegerField(
+        default=0,
+        editable=False,
+        help_text="Held jobs go by priority, then turn: owners take turns.",
+    )
+    takes = models.PositiveSmallIntegerField(
+        default=0,
+        editable=False,
+        help_text="How often in a row a step for this job began and did not end.",
+    )
     progress = models.JSONField(default=dict, blank=True)
     progress_seq = models.BigIntegerField(default=0)
     revision = models.BigIntegerField(default=0, help_text="Rises with every change.")
@@ -88,17 +104,22 @@ class Job(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [
-            # The sweep: what is due, oldest first.
-            models.Index(
-                fields=["due_at"], name="job_due", condition=Q(due_at__isnull=False)
-            ),
+            # The loop: what is due at an endpoint, and what is due at all.
+            models.Index(fields=["endpoint", "status", "due_at"], name="job_due"),
+            models.Index(fields=["status", "due_at"], name="job_status_due"),
             # Lists of one owner, newest first.
             models.Index(
                 fields=["owner", "-created_at", "-id"], name="job_owner_newest"
             ),
-            # Queue positions and counts of an endpoint.
+            # Whose turn it is among the held jobs of an endpoint, and positions.
             models.Index(
-                fields=["endpoint", "status", "created_at"], name="job_endpoint_status"
+                fields=["endpoint", "status", "priority", "turn", "created_at"],
+                name="job_turn",
+            ),
+            # The last turn of one owner.
+            models.Index(
+                fields=["endpoint", "owner", "status", "priority", "turn"],
+                name="job_owner_turn",
             ),
         ]
         constraints = [
@@ -135,6 +156,8 @@ class Job(models.Model):
         changes = {
             "due_at": None if to in ENDS else moved_at + FIRST_LOOK[to],
             **({"finished_at": moved_at} if to in ENDS else {}),
+            # Only the sweeper moves a job without having finished a step for it.
+            **({} if by is Actor.SWEEPER else {"takes": 0}),
             **changes,
             "status": to,
             "moved_at": moved_at,
@@ -151,7 +174,8 @@ class Job(models.Model):
                 note=str(changes.get("reason") or changes.get("error_code") or ""),
             )
         for name, value in changes.items():
-            setattr(self, name, value)
+            if not isinstance(value, CombinedExpression):
+                setattr(self, name, value)
         logger.info(
             "job=%s attempt=%s %s→%s by=%s", self.pk, self.attempt_no, source, to, by
         )

@@ -17,6 +17,10 @@ class RunPodError(Exception):
 class NoAnswer(RunPodError):
     """RunPod may or may not have done what we asked."""
 
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
 
 class NotSent(RunPodError):
     """Nothing reached RunPod, so trying again is safe."""

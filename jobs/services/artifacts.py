@@ -1,28 +1,56 @@
 """Checking what a worker says it made, before a job may be called completed."""
 
+import logging
 from datetime import timedelta
 from typing import Any
 
 from django.utils.timezone import now
 
+from jobs import conf, nudge
+from jobs.failpoints import failpoint
 from jobs.models import Artifact, Attempt, Endpoint, Job
+from jobs.services import collection
 from jobs.states import Actor, JobStatus
-from jobs.storage import store
+from jobs.storage import StoreFull, store
 
+logger = logging.getLogger(__name__)
 MANIFEST_WAIT_SECONDS = 60
+FULL_PAUSE_SECONDS = 60
 
 
-def collect(job: Job) -> None:
-    """End a FINALIZING job: COMPLETED if its files are there and match, else FAILED."""
-    attempt = job.attempts.get(number=job.attempt_no)
-    if job.endpoint.contract == Endpoint.Contract.PLAIN:
-        _collect_plain(job, attempt)
-    elif attempt.manifest is not None:
+def collect(job: Job, attempt: Attempt | None = None) -> None:
+    """End a FINALIZING job: COMPLETED if its files are there and match, else FAILED.
+
+    `attempt` is its current one, where the caller has it. Where files have to be fetched
+    first, that is nudged and not waited for.
+    """
+    attempt = attempt or job.attempts.get(number=job.attempt_no)
+    failpoint("collect.begin", job.metadata.get("mark"))
+    if attempt.manifest is not None:
         _collect_manifest(job, attempt)
+    elif job.endpoint.contract == Endpoint.Contract.PLAIN:
+        _collect_plain(job, attempt)
     elif job.moved_at + timedelta(seconds=MANIFEST_WAIT_SECONDS) < now():
         _fail(job, "result_missing", "The worker ended without delivering a result.")
     else:
         job.look_again_in(1)
+
+
+def fetch(job: Job) -> None:
+    """Save the files in a plain output, then end the job. May take minutes."""
+    if job.status != JobStatus.FINALIZING or not collection.take(job):
+        return
+    attempt = job.attempts.get(number=job.attempt_no)
+    try:
+        output, notes = collection.save(job, attempt)
+    except StoreFull:
+        logger.warning("job=%s waits for disk space to save its result", job.pk)
+        job.look_again_in(FULL_PAUSE_SECONDS)
+        return
+    finally:
+        collection.release(job)
+    Attempt.objects.filter(pk=attempt.pk).update(notes=notes)
+    _complete(job, attempt, output)
 
 
 def of_job(job: Job) -> list[Artifact]:
@@ -31,17 +59,23 @@ def of_job(job: Job) -> list[Artifact]:
         return []
     # `.all()` throughout, so that a list may prefetch attempts and artifacts.
     for attempt in job.attempts.all():
-        if attempt.number == job.attempt_no and attempt.manifest:
-            named = {artifact.name: artifact for artifact in attempt.artifacts.all()}
-            return [named[file["name"]] for file in attempt.manifest["files"]]
+        if attempt.number != job.attempt_no:
+            continue
+        if attempt.manifest is None:
+            return list(attempt.artifacts.all())
+        named = {artifact.name: artifact for artifact in attempt.artifacts.all()}
+        return [named[file["name"]] for file in attempt.manifest["files"]]
     return []
 
 
 def _collect_plain(job: Job, attempt: Attempt) -> None:
-    if attempt.has_output:
-        _complete(job, attempt, job.output)
-    else:
+    if not attempt.has_output:
         _fail(job, "result_missing", "RunPod says COMPLETED but has no output.")
+    elif collection.files_of(job):
+        job.look_again_in(conf.STEP_LEASE_SECONDS)
+        nudge.collect(job.pk)
+    else:
+        _complete(job, attempt, job.output)
 
 
 def _collect_manifest(job: Job, attempt: Attempt) -> None:
@@ -67,8 +101,11 @@ def _mismatch(file: dict[str, Any], artifact: Artifact | None) -> str:
 
 
 def _complete(job: Job, attempt: Attempt, output: Any) -> None:
-    Attempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=now())
+    failpoint("collect.before_end", job.metadata.get("mark"))
+    if attempt.ended_at is None:
+        Attempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=now())
     job.advance(JobStatus.COMPLETED, by=Actor.COLLECTOR, output=output)
+    failpoint("collect.ended", job.metadata.get("mark"))
 
 
 def _fail(job: Job, code: str, message: str) -> None:

@@ -1,12 +1,12 @@
 """What a worker with our handler tells us of its attempt: claim, progress, finish."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
 from django.db.models import F
 from django.utils.timezone import now
 
-from jobs import nudge
 from jobs.errors import Conflict, NotFound
 from jobs.models import Artifact, Attempt, Job
 from jobs.services import sync
@@ -33,6 +33,7 @@ def claim(attempt: Attempt, *, worker_id: str, runpod_id: str) -> None:
     """
     job = attempt.job
     if attempt.number != job.attempt_no or job.has_ended:
+        _stop_late(attempt, runpod_id)
         raise Conflict("This attempt is over; nothing is left to do.", code="over")
     if attempt.manifest is not None:
         raise Conflict("This attempt has its result already.", code="done")
@@ -90,9 +91,48 @@ def finish(attempt: Attempt, manifest: dict[str, Any]) -> bool:
     )
     if not first:
         return False
-    attempt.manifest = manifest
-    job = attempt.job
-    if attempt.number == job.attempt_no:
-        sync.apply_manifest(job, attempt)
-        nudge.job(job.pk)
+    sync.apply_manifest(attempt.job)
     return True
+
+
+def ring(rung: Mapping[UUID, Callable[[], str]]) -> set[UUID]:
+    """RunPod's webhook rang for these attempts: have the loop ask about their jobs now.
+
+    {attempt: what tells the id that the caller claims RunPod has given it}. That is only
+    used where we have none, to ask RunPod itself, whose answer decides. Return those
+    that exist. Three queries for any number; rows are not loaded, they may be megabytes.
+    """
+    found = Attempt.objects.filter(pk__in=rung)
+    rows = list(found.values_list("pk", "job_id", "runpod_id"))
+    for pk, _, runpod_id in rows:
+        if not runpod_id:
+            _learn_id(pk, rung[pk]()[:128])
+    found.update(rung_at=now())
+    # Also of those that are due already: they may just be asked about, too early.
+    jobs = Job.objects.active().filter(pk__in=[job for _, job, _ in rows])
+    jobs.update(due_at=now())
+    return {pk for pk, _, _ in rows}
+
+
+def _learn_id(pk: UUID, runpod_id: str) -> None:
+    if runpod_id and not Attempt.objects.filter(runpod_id=runpod_id).exists():
+        unknown = Attempt.objects.filter(pk=pk, runpod_id="")
+        unknown.update(runpod_id=runpod_id)
+
+
+def unwanted(limit: int) -> list[Attempt]:
+    """Return attempts that lost and that RunPod must be told to stop."""
+    found = Attempt.objects.filter(is_unwanted=True).exclude(runpod_id="")
+    return list(found.select_related("job__endpoint")[:limit])
+
+
+def stopped(attempt: Attempt) -> None:
+    """RunPod was told."""
+    Attempt.objects.filter(pk=attempt.pk).update(is_unwanted=False, ended_at=now())
+
+
+def _stop_late(attempt: Attempt, runpod_id: str) -> None:
+    """A lost attempt turned up: remember its id, so that RunPod is told to stop it."""
+    unknown = Attempt.objects.filter(pk=attempt.pk, runpod_id="")
+    if runpod_id:
+        unknown.update(runpod_id=runpod_id[:128], is_unwanted=True)

@@ -14,12 +14,16 @@ STEPS = (
     ("Saving", {S.FINALIZING}),
 )
 CANCELLED = {
-    Reason.USER: "You cancelled this job.",
-    Reason.PURGED: "The operator emptied this endpoint's queue. Nothing ran.",
-    Reason.NOT_FOUND: "RunPod no longer knows this job, and it left no result.",
-    Reason.ENDPOINT_NOT_FOUND: "RunPod no longer knows this endpoint. The operator "
-    "has to check the account's balance and recreate it.",
+    Reason.USER: "This job was cancelled on request.",
+    Reason.PURGED: "The operator emptied this endpoint's queue before a worker took "
+    "the job. Nothing ran; run it again when you like.",
+    Reason.NOT_FOUND: "RunPod no longer knows this job, and it left no result. Run it "
+    "again.",
+    Reason.ENDPOINT_NOT_FOUND: "RunPod no longer knows this endpoint, as after a "
+    "negative account balance. The operator has to check the balance, or recreate the "
+    "endpoint; then run the job again.",
 }
+ELSEWHERE = "The job was cancelled at RunPod, outside Slipway. Run it again."
 
 
 @dataclass(frozen=True)
@@ -48,25 +52,40 @@ def sentence(job: Job) -> str:
     if job.cancel_requested_at and not job.has_ended:
         return "Cancelling: waiting until the worker has really stopped."
     where = "RunPod" if job.endpoint.kind == Endpoint.Kind.RUNPOD else "the local queue"
-    if job.status in {S.PENDING, S.IN_QUEUE}:
-        position = queue_position(job) or 1
-        ahead = f"{position - 1} ahead of it" if position > 1 else "it is next"
-        if job.status == S.PENDING and job.attempt_no:
-            return (
-                f"Attempt {job.attempt_no} did not succeed; the next one starts soon."
-            )
-        return f"Waiting for a free worker in {where}; {ahead}."
+    if job.status == S.PENDING:
+        return _why_held(job, where)
+    if job.status == S.IN_QUEUE:
+        return f"Waiting for a free worker in {where}; {_ahead(job)}."
     texts = {
         S.SUBMITTING: f"Being handed to {where}.",
         S.UNCONFIRMED: f"{where[0].upper()}{where[1:]} did not confirm that it has the "
         "job. Looking for proof before anything is sent again.",
-        S.FINALIZING: "Checking the result before calling it done.",
+        S.FINALIZING: "Checking and saving the result before calling it done.",
         S.TIMED_OUT: "The job reached its time limit before it was done.",
-        S.CANCELLED: CANCELLED.get(Reason(job.reason), "")
-        if job.reason
-        else "The job was cancelled at RunPod, outside Slipway.",
+        S.CANCELLED: why_cancelled(job),
     }
     return texts.get(S(job.status), "")
+
+
+def why_cancelled(job: Job) -> str:
+    """Return why a cancelled job was, and what to do; empty in any other status."""
+    if job.status != S.CANCELLED:
+        return ""
+    return CANCELLED[Reason(job.reason)] if job.reason else ELSEWHERE
+
+
+def _why_held(job: Job, where: str) -> str:
+    alert = job.endpoint.alerts.filter(resolved_at=None).first()
+    if alert:
+        return f"Held here: {alert.message} The operator has been told."
+    if job.attempts.exists():
+        return f"Attempt {job.attempt_no} did not succeed; the next one starts soon."
+    return f"Held here until {where} has room for it; {_ahead(job)}."
+
+
+def _ahead(job: Job) -> str:
+    position = queue_position(job) or 1
+    return f"{position - 1} ahead of it" if position > 1 else "it is next"
 
 
 def next_step(job: Job) -> str:

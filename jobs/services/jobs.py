@@ -3,15 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Q, Window
+from django.db import connection, transaction
+from django.db.models import Case, When, Window
 from django.db.models.functions import RowNumber
 from django.utils.timezone import now
 
-from jobs import nudge
 from jobs.errors import Conflict
 from jobs.models import Endpoint, Job, Upload
-from jobs.services import inputs
+from jobs.services import inputs, release
 from jobs.states import Actor, JobStatus, Reason
 
 WAITING = (
@@ -19,6 +18,14 @@ WAITING = (
     JobStatus.SUBMITTING,
     JobStatus.UNCONFIRMED,
     JobStatus.IN_QUEUE,
+)
+# RunPod's queue is first in, first out; then come ours, by priority and turn.
+ORDER = (
+    "is_held",
+    Case(When(status=JobStatus.PENDING, then="priority"), default=0),
+    Case(When(status=JobStatus.PENDING, then="turn"), default=0),
+    Case(When(status=JobStatus.PENDING, then="created_at"), default="moved_at"),
+    "id",
 )
 
 
@@ -47,12 +54,12 @@ def create(
             input=input,
             metadata=metadata or {},
             priority=priority,
+            turn=release.next_turn(endpoint, owner, priority),
             source_job=source_job,
         )
         job.events.create(new_status=job.status, actor=Actor.USER)
         # A file that a job needs no longer expires with the unfinished ones.
         Upload.objects.filter(pk__in=inputs.uploads_of(input)).update(expires_at=None)
-        nudge.job(job.pk)
     return job
 
 
@@ -65,14 +72,11 @@ def request_cancel(job: Job) -> bool:
         JobStatus.CANCELLED, by=Actor.USER, reason=Reason.USER
     ):
         return True
-    with transaction.atomic():
-        asked = (
-            Job.objects.active()
-            .filter(pk=job.pk, cancel_requested_at=None)
-            .update(cancel_requested_at=now(), due_at=now())
-        )
-        if asked:
-            nudge.job(job.pk)
+    asked = (
+        Job.objects.active()
+        .filter(pk=job.pk, cancel_requested_at=None)
+        .update(cancel_requested_at=now(), due_at=now())
+    )
     job.refresh_from_db()
     return bool(asked)
 
@@ -91,24 +95,29 @@ def run_again(job: Job, *, owner: Any) -> Job:
 
 def queue_positions(jobs: list[Job]) -> dict[UUID, int]:
     """Return {job id: position} for those of `jobs` that wait, in one query."""
-    waiting = [job.pk for job in jobs if job.status in WAITING]
+    waiting = [job for job in jobs if job.status in WAITING]
     if not waiting:
         return {}
-    ranked = Job.objects.filter(status__in=WAITING).annotate(
-        position=Window(
-            RowNumber(), partition_by="endpoint_id", order_by=["created_at", "id"]
-        )
+    where = {job.endpoint_id for job in waiting}
+    ranked = Job.objects.filter(status__in=WAITING, endpoint__in=where).annotate(
+        is_held=Case(When(status=JobStatus.PENDING, then=1), default=0),
+        position=Window(RowNumber(), partition_by="endpoint_id", order_by=ORDER),
     )
-    found = ranked.filter(pk__in=waiting).order_by()
-    return dict(found.values_list("pk", "position"))
+    # A filter on the queryset would count only among what it leaves.
+    sql, params = (
+        ranked.order_by().values_list("id", "position").query.sql_with_params()
+    )
+    prepare = Job._meta.pk.get_db_prep_value
+    wanted = [prepare(job.pk, connection) for job in waiting]
+    marks = ", ".join(["%s"] * len(wanted))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT * FROM ({sql}) AS ranked WHERE ranked.id IN ({marks})",  # noqa: S608 - parts are Django's
+            [*params, *wanted],
+        )
+        return {UUID(str(pk)): position for pk, position in cursor.fetchall()}
 
 
 def queue_position(job: Job) -> int | None:
     """Return how many jobs of the endpoint start first, plus one; None once started."""
-    if job.status not in WAITING:
-        return None
-    earlier = Q(created_at__lt=job.created_at) | Q(
-        created_at=job.created_at, pk__lt=job.pk
-    )
-    ahead = Job.objects.filter(earlier, endpoint=job.endpoint_id, status__in=WAITING)
-    return ahead.count() + 1
+    return queue_positions([job]).get(job.pk)

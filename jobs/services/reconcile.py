@@ -1,88 +1,105 @@
-"""The one loop: for each status, the one step a job needs now."""
+"""The steps of the loop that need no remote call, one for each status.
+
+`jobs.loop` takes the others: it sends held jobs (`release`, `submission`) and asks about
+those that RunPod has (`tracking`, `sync`).
+"""
 
 from datetime import timedelta
 
+from django.db.models import F
 from django.utils.timezone import now
 
 from jobs import conf
 from jobs.models import Endpoint, Job
-from jobs.runpod import EndpointClient
-from jobs.runpod.errors import RunPodError
-from jobs.services import artifacts, submission, sync
+from jobs.services import artifacts, sync
 from jobs.states import Actor, JobStatus, Reason
 
-YOUNG_SECONDS = 120
-YOUNG_PAUSE_SECONDS = 1.0
-OLD_PAUSE_SECONDS = 5.0
+S = JobStatus
+POISON = {
+    "error_code": "poison",
+    "error_message": "Three times in a row, working on this job ended the process that "
+    "did it. It was stopped to protect the other jobs.",
+}
 
 
-def reconcile(job: Job, client: EndpointClient) -> None:
+def begin(job: Job) -> bool:
+    """Count that a step begins; end a job whose steps end processes. False: do nothing.
+
+    `Job.advance`, or `done` where nothing moved, sets the count back.
+    """
+    if job.takes >= conf.MAX_TAKES:
+        # From SUBMITTING the way leads through UNCONFIRMED, which the next look takes.
+        to = S.UNCONFIRMED if job.status == S.SUBMITTING else S.FAILED
+        job.advance(to, by=Actor.SWEEPER, **({} if to == S.UNCONFIRMED else POISON))
+        return False
+    Job.objects.filter(pk=job.pk).update(takes=F("takes") + 1)
+    return True
+
+
+def done(job: Job) -> None:
+    """The step ended, whatever came of it."""
+    Job.objects.filter(pk=job.pk, takes__gt=0).update(takes=0)
+
+
+def passed_on(job: Job) -> None:
+    """The step only had somebody else begin: what that one's deaths count stays."""
+    Job.objects.filter(pk=job.pk).update(takes=job.takes)
+
+
+def step(job: Job) -> None:
     """Take the step `job` needs now. Safe at any time, any number of times."""
+    if sync.apply_manifest(job):
+        return
     match job.status:
-        case JobStatus.PENDING if job.cancel_requested_at:
-            job.advance(JobStatus.CANCELLED, by=Actor.USER, reason=Reason.USER)
-        case JobStatus.PENDING:
-            submission.submit(job, client)
-        case JobStatus.SUBMITTING:
+        case S.SUBMITTING:
             doubt_if_lost(job)
-        case JobStatus.UNCONFIRMED:
-            look_for_proof(job, client)
-        case JobStatus.IN_QUEUE | JobStatus.IN_PROGRESS:
-            follow(job, client)
-        case JobStatus.FINALIZING:
+        case S.UNCONFIRMED:
+            give_up_proof(job)
+        case S.FINALIZING:
             artifacts.collect(job)
 
 
 def doubt_if_lost(job: Job) -> None:
-    """A submitter that has been silent for two minutes has died."""
+    """A submitter that has been silent longer than any request may take has died."""
     lost_at = job.moved_at + timedelta(seconds=conf.SUBMITTING_LOST_SECONDS)
     if lost_at <= now():
-        job.advance(JobStatus.UNCONFIRMED, by=Actor.SWEEPER)
+        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER)
     else:
         job.look_again_in(5)
 
 
-def look_for_proof(job: Job, client: EndpointClient) -> None:
-    """Find out whether the backend has the job; decide when there is no telling."""
-    attempt = sync.current_attempt(job)
-    if attempt and (attempt.runpod_id or attempt.manifest):
-        if job.cancel_requested_at and attempt.runpod_id:
-            _ask_to_cancel(client, attempt.runpod_id)
-        sync.sync(job, client)
-        job.look_again_in(YOUNG_PAUSE_SECONDS)
-        return
+def doubt_orphans() -> None:
+    """A new shift begins: whoever was submitting before is gone, or too late.
+
+    One that is only late changes nothing: the id it brings is the proof that is looked for.
+    """
+    for job in Job.objects.filter(status=S.SUBMITTING):
+        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER)
+
+
+def give_up_proof(job: Job) -> None:
+    """Decide about a job that RunPod may or may not have, when there is no telling."""
     if job.moved_at + timedelta(seconds=job.endpoint.proof_seconds) > now():
         job.look_again_in(2)
     elif job.cancel_requested_at:
-        job.advance(JobStatus.CANCELLED, by=Actor.SWEEPER, reason=Reason.USER)
-    elif job.endpoint.on_unknown == Endpoint.OnUnknown.RESUBMIT:
-        job.advance(JobStatus.PENDING, by=Actor.SWEEPER, has_maybe_run_twice=True)
-    else:
-        job.advance(
-            JobStatus.FAILED,
-            by=Actor.SWEEPER,
-            error_code="unconfirmed",
-            error_message="RunPod never confirmed the job, and this endpoint does not "
-            "allow to send it twice. It may have run.",
-            is_error_retryable=True,
+        job.advance(S.CANCELLED, by=Actor.SWEEPER, reason=Reason.USER)
+    elif job.endpoint.on_unknown == Endpoint.OnUnknown.HOLD:
+        _fail(
+            job,
+            "RunPod never confirmed the job, and this endpoint does not allow to send "
+            "it twice. It may have run.",
         )
+    elif job.attempts.count() >= job.endpoint.max_attempts:
+        _fail(job, "RunPod never confirmed the job, however often it was sent.")
+    else:
+        job.advance(S.PENDING, by=Actor.SWEEPER, has_maybe_run_twice=True)
 
 
-def follow(job: Job, client: EndpointClient) -> None:
-    """Cancel if asked to, hear the backend's word, come back later."""
-    attempt = sync.current_attempt(job)
-    if job.cancel_requested_at and attempt and attempt.runpod_id:
-        _ask_to_cancel(client, attempt.runpod_id)
-    sync.sync(job, client)
-    if job.has_ended or job.status not in {JobStatus.IN_QUEUE, JobStatus.IN_PROGRESS}:
-        return
-    sync.time_out_if_overdue(job)
-    is_young = job.moved_at + timedelta(seconds=YOUNG_SECONDS) > now()
-    job.look_again_in(YOUNG_PAUSE_SECONDS if is_young else OLD_PAUSE_SECONDS)
-
-
-def _ask_to_cancel(client: EndpointClient, runpod_id: str) -> None:
-    try:
-        client.cancel(runpod_id)
-    except RunPodError:
-        return  # asked again the next time round; the status decides
+def _fail(job: Job, message: str) -> None:
+    job.advance(
+        S.FAILED,
+        by=Actor.SWEEPER,
+        error_code="unconfirmed",
+        error_message=message,
+        is_error_retryable=True,
+    )

@@ -1,21 +1,24 @@
 """Handing a job to its backend, at most once for each attempt.
 
 The attempt is written and committed before the request leaves, so whatever dies, the
-row says that something may have been sent.
+row says that something may have been sent. `prepare` writes it; the loop sends what
+`prepare` returns; `heard` records what came of it.
 """
 
-import json
-import logging
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils.timezone import now
 
-from jobs import conf, links
+from jobs import links
+from jobs.failpoints import failpoint
 from jobs.models import Attempt, Endpoint, Job, Upload
-from jobs.runpod import RUN_MAX_BYTES, EndpointClient, RemoteJob
+from jobs.runpod import RUN_MAX_BYTES, RemoteJob
+from jobs.runpod.answers import run_body
 from jobs.runpod.errors import (
     Busy,
     EndpointNotFound,
@@ -23,46 +26,72 @@ from jobs.runpod.errors import (
     NoAnswer,
     NotSent,
     Refused,
+    RunPodError,
 )
-from jobs.services import endpoints, inputs
-from jobs.states import Actor, JobStatus
+from jobs.services import alerts, endpoints, inputs
+from jobs.states import Actor, JobStatus, Reason
 
-logger = logging.getLogger(__name__)
 NOT_SENT_PAUSE_SECONDS = 3.0
 BUSY_PAUSE_SECONDS = 5.0
-MAX_PAUSE_SECONDS = 600.0
+NOT_FOUND_PAUSE_SECONDS = 7.0
+REFUSED_PAUSE_SECONDS = 30.0
 
 
-def submit(job: Job, client: EndpointClient) -> None:
-    """Send a held job, unless its files are not ready or its time is over."""
-    if job.created_at + timedelta(seconds=conf.QUEUE_SECONDS) < now():
-        job.advance(JobStatus.TIMED_OUT, by=Actor.SWEEPER, error_code="queue_timeout")
-        return
+@dataclass(frozen=True)
+class Sending:
+    """One POST /run that has been written down and may leave now."""
+
+    job: Job
+    attempt: Attempt
+    input: dict[str, Any]
+    policy: dict[str, int]
+    webhook: str
+
+
+def prepare(job: Job) -> Sending | None:
+    """Claim a held job whose turn has come; return what to send, if anything."""
+    if job.cancel_requested_at:
+        job.advance(JobStatus.CANCELLED, by=Actor.USER, reason=Reason.USER)
+        return None
     uploads = Upload.objects.filter(pk__in=inputs.uploads_of(job.input))
     if any(upload.status == Upload.Status.VERIFYING for upload in uploads):
         job.look_again_in(0.5)
-        return
+        return None
     attempt = _claim(job)
     if attempt is None:
-        return
-    problem = _problem(job, attempt, uploads)
+        return None
+    failpoint("submit.claimed", job.metadata.get("mark"))
+    sending = Sending(
+        job=job,
+        attempt=attempt,
+        input=inputs.for_backend(job, attempt),
+        policy=policy_of(job.endpoint),
+        webhook=doorbell_url(job, attempt),
+    )
+    problem = _problem(sending, uploads)
     if problem:
         _refuse(job, attempt, *problem)
-        return
-    _send(job, attempt, client)
+        return None
+    failpoint("submit.before_post", job.metadata.get("mark"))
+    return sending
 
 
 def _claim(job: Job) -> Attempt | None:
     """Take the job for ourselves and open its next attempt."""
     number = job.attempt_no + 1
     with transaction.atomic():
-        if not job.advance(JobStatus.SUBMITTING, by=Actor.SUBMITTER, attempt_no=number):
-            return None
-        return job.attempts.create(number=number)
+        moved = job.advance(
+            JobStatus.SUBMITTING,
+            by=Actor.SUBMITTER,
+            attempt_no=number,
+            takes=F("takes") + 1,
+        )
+        return job.attempts.create(number=number) if moved else None
 
 
-def _problem(job: Job, attempt: Attempt, uploads: Any) -> tuple[str, str] | None:
+def _problem(sending: Sending, uploads: Any) -> tuple[str, str] | None:
     """Return (code, message) when this job can never be sent as it is."""
+    job = sending.job
     found = {upload.pk: upload for upload in uploads}
     for pk in inputs.uploads_of(job.input):
         upload = found.get(pk)
@@ -72,55 +101,68 @@ def _problem(job: Job, attempt: Attempt, uploads: Any) -> tuple[str, str] | None
     if not job.endpoint.client_key:
         name = "_".join(filter(None, ["RUNPOD_API_KEY", job.endpoint.key_name]))
         return "no_runpod_key", f"The operator has not set {name} for this endpoint."
-    if len(json.dumps(inputs.for_backend(job, attempt))) > RUN_MAX_BYTES:
+    body = run_body(sending.input, sending.policy, sending.webhook)
+    if len(body.encode()) > RUN_MAX_BYTES:
         return "too_large", "The input is over RunPod's limit of 10 MiB."
     return None
 
 
-def _send(job: Job, attempt: Attempt, client: EndpointClient) -> None:
-    """POST /run and record what came of it."""
-    input, policy = inputs.for_backend(job, attempt), policy_of(job.endpoint)
-    try:
-        remote = client.run(input, policy=policy, webhook=doorbell_url(job, attempt))
-    except (Busy, NotSent) as error:
-        _try_later(job, attempt, _pause(error))
-    except (EndpointNotFound, JobNotFound):
-        endpoints.mark_unreachable(job.endpoint, is_unreachable=True)
-        text = "RunPod does not know this endpoint. Ask the operator to recreate it."
-        _refuse(job, attempt, "endpoint_not_found", text)
-    except Refused as refused:
-        _refuse(job, attempt, "refused", str(refused))
-    except NoAnswer as error:
-        Attempt.objects.filter(pk=attempt.pk).update(raw_error=str(error))
-        job.advance(JobStatus.UNCONFIRMED, by=Actor.SUBMITTER)
-    else:
-        _accepted(job, attempt, remote)
+def heard(sending: Sending, outcome: RemoteJob | RunPodError) -> None:
+    """Record what came of a POST /run."""
+    job, attempt = sending.job, sending.attempt
+    failpoint("submit.after_post", job.metadata.get("mark"))
+    match outcome:
+        case RemoteJob():
+            _accepted(job, attempt, outcome)
+        case Busy() | NotSent():
+            _try_later(job, attempt, _pause(outcome))
+        case EndpointNotFound() | JobNotFound():
+            _endpoint_not_found(job, attempt)
+        case Refused() if outcome.status in alerts.OF_STATUS:
+            alerts.raise_alert(job.endpoint, alerts.OF_STATUS[outcome.status])
+            _try_later(job, attempt, REFUSED_PAUSE_SECONDS)
+        case Refused():
+            _refuse(job, attempt, "refused", str(outcome))
+        case NoAnswer():
+            Attempt.objects.filter(pk=attempt.pk).update(raw_error=str(outcome))
+            job.advance(JobStatus.UNCONFIRMED, by=Actor.SUBMITTER)
+    failpoint("submit.recorded", job.metadata.get("mark"))
 
 
 def _accepted(job: Job, attempt: Attempt, remote: RemoteJob) -> None:
     Attempt.objects.filter(pk=attempt.pk).update(
-        runpod_id=remote.id, raw_status=remote.status
+        runpod_id=remote.id[:128], raw_status=remote.status[:40]
     )
-    if job.advance(JobStatus.IN_QUEUE, by=Actor.SUBMITTER):
-        endpoints.mark_unreachable(job.endpoint, is_unreachable=False)
+    job.advance(
+        JobStatus.IN_QUEUE,
+        by=Actor.SUBMITTER,
+        not_found_count=0,
+        not_found_since=None,
+    )
+
+
+def _endpoint_not_found(job: Job, attempt: Attempt) -> None:
+    """Wait until the 404 is certain; then this job is cancelled like all the others."""
+    endpoints.mark_unreachable(job.endpoint)
+    _try_later(job, attempt, NOT_FOUND_PAUSE_SECONDS)
+    if endpoints.is_gone(job.endpoint):
+        reason = Reason.ENDPOINT_NOT_FOUND
+        job.advance(JobStatus.CANCELLED, by=Actor.SYNC, reason=reason)
 
 
 def _pause(error: Busy | NotSent) -> float:
     """Return after how many seconds to try again."""
     if isinstance(error, NotSent):
         return NOT_SENT_PAUSE_SECONDS
-    return min(error.retry_after or BUSY_PAUSE_SECONDS, MAX_PAUSE_SECONDS)
+    return error.retry_after or BUSY_PAUSE_SECONDS
 
 
 def policy_of(endpoint: Endpoint) -> dict[str, int]:
-    """Return RunPod's policy in milliseconds.
-
-    `ttl` counts from submission and deletes even a running job, so it covers the
-    longest queue, the execution and the time we need to read the result.
-    """
-    execution = endpoint.execution_timeout_seconds
-    ttl = conf.QUEUE_SECONDS + execution + conf.READING_MARGIN_SECONDS
-    return {"executionTimeout": execution * 1000, "ttl": ttl * 1000}
+    """Return RunPod's policy in milliseconds."""
+    return {
+        "executionTimeout": endpoint.execution_timeout_seconds * 1000,
+        "ttl": endpoints.ttl_seconds(endpoint) * 1000,
+    }
 
 
 def doorbell_url(job: Job, attempt: Attempt) -> str:

@@ -1,51 +1,50 @@
 """Bringing a job in line with its backend's word, or with its worker's manifest.
 
-Late or repeated news changes nothing: everything goes through `Job.advance`, and only
-the current attempt of a job that has not ended is listened to.
+Late or repeated news changes nothing: everything goes through `Job.advance`. RunPod is
+heard for the current attempt only; a result is taken from whichever attempt has one.
 """
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import F
 from django.utils.timezone import now
 
-from jobs import clean_json, conf
-from jobs.models import Attempt, Job
-from jobs.runpod import EndpointClient, RemoteJob
-from jobs.runpod.errors import EndpointNotFound, JobNotFound, RunPodError
-from jobs.services import artifacts, endpoints
+from jobs import clean_json
+from jobs.failpoints import failpoint
+from jobs.models import Attempt, Endpoint, Job
+from jobs.runpod import RemoteJob
+from jobs.runpod.errors import EndpointNotFound, JobNotFound, Refused, RunPodError
+from jobs.services import alerts, artifacts, endpoints, not_found, progress
 from jobs.states import ENDS, REMOTE, REMOTE_WORDS, Actor, JobStatus, Reason
 
 S = JobStatus
+# Where a result is still welcome.
+OPEN = REMOTE | {S.PENDING, S.SUBMITTING}
 ERROR_MAX = 4000
+OVERDUE_AT_ONCE = 500
 # Errors of the platform, not of the job: another attempt may well succeed.
 _LOST = ("job timed out after", "worker lost")
 
 
-def current_attempt(job: Job) -> Attempt | None:
-    """Return the attempt the job is at."""
-    return job.attempts.filter(number=job.attempt_no).first()
-
-
-def sync(job: Job, client: EndpointClient) -> None:
-    """Ask the backend once and apply its answer. A manifest of ours comes first."""
-    attempt = current_attempt(job)
-    if attempt is None or apply_manifest(job, attempt):
+def heard(job: Job, attempt: Attempt, outcome: RemoteJob | RunPodError) -> None:
+    """Apply what a GET /status brought. A manifest of ours comes first."""
+    failpoint("sync.heard", job.metadata.get("mark"))
+    if apply_manifest(job):
         return
-    if not attempt.runpod_id:
-        return
-    try:
-        remote = client.status(attempt.runpod_id)
-    except JobNotFound:
-        _not_found(job, attempt, Reason.NOT_FOUND)
-    except EndpointNotFound:
-        endpoints.mark_unreachable(job.endpoint, is_unreachable=True)
-        _not_found(job, attempt, Reason.ENDPOINT_NOT_FOUND)
-    except RunPodError:
-        return  # unknown for now: never an end
-    else:
-        apply(job, attempt, remote)
+    match outcome:
+        case RemoteJob():
+            apply(job, attempt, outcome)
+        case JobNotFound():
+            not_found.note(job, attempt, Reason.NOT_FOUND)
+        case EndpointNotFound():
+            endpoints.mark_unreachable(job.endpoint)
+            not_found.note(job, attempt, Reason.ENDPOINT_NOT_FOUND)
+        case Refused() if outcome.status in alerts.OF_STATUS:
+            alerts.raise_alert(job.endpoint, alerts.OF_STATUS[outcome.status])
+        case _:
+            pass  # unknown for now: never an end
 
 
 def apply(job: Job, attempt: Attempt, remote: RemoteJob) -> None:
@@ -54,40 +53,87 @@ def apply(job: Job, attempt: Attempt, remote: RemoteJob) -> None:
     if job.status not in REMOTE:
         return
     if job.not_found_count:
-        Job.objects.filter(pk=job.pk).update(not_found_count=0, not_found_since=None)
+        not_found.forget(job)
     # RunPod may say something new; whatever it is, the job has not ended.
     word = REMOTE_WORDS.get(remote.status, S.IN_PROGRESS)
-    if word not in ENDS:
-        if job.status != word:
-            move_on(job, word)
+    if word in ENDS:
+        _end(job, attempt, remote, word)
         return
-    _end(job, attempt, remote, word)
+    if job.status != word:
+        move_on(job, word)
+    if word == S.IN_PROGRESS and remote.has_output:
+        _show_progress(job, remote.output)
+
+
+def _show_progress(job: Job, output: Any) -> None:
+    """Show what a running handler posted, unless our own handler reports for itself."""
+    if job.endpoint.contract == Endpoint.Contract.SLIPWAY:
+        return
+    found = progress.newer(job.progress, output)
+    if found:
+        Job.objects.filter(pk=job.pk, status=S.IN_PROGRESS).update(
+            progress=found, progress_seq=found["seq"], revision=F("revision") + 1
+        )
 
 
 def _end(job: Job, attempt: Attempt, remote: RemoteJob, word: JobStatus) -> None:
+    started_at = _started_at(job, attempt, remote)
     match word:
         case S.COMPLETED:
             output = clean_json.mended(remote.output)
-            if job.advance(S.FINALIZING, by=Actor.SYNC, output=output):
-                artifacts.collect(job)
+            changes = {"output": output, "started_at": started_at}
+            if job.advance(S.FINALIZING, by=Actor.SYNC, **changes):
+                failpoint("sync.finalizing", job.metadata.get("mark"))
+                artifacts.collect(job, attempt)
         case S.FAILED:
             fail(job, attempt, *_error_of(remote))
         case S.CANCELLED:
-            asked = job.cancel_requested_at is not None
-            job.advance(S.CANCELLED, by=Actor.SYNC, reason=Reason.USER if asked else "")
+            job.advance(S.CANCELLED, by=Actor.SYNC, reason=_who_cancelled(job, attempt))
         case _:
             _time_out(job, Actor.SYNC)
 
 
-def apply_manifest(job: Job, attempt: Attempt) -> bool:
-    """Finish the job from its worker's manifest, if there is one."""
-    if attempt.manifest is None or job.status not in REMOTE:
+def _started_at(job: Job, attempt: Attempt, remote: RemoteJob) -> datetime | None:
+    """Return when the work began; of a job never seen running RunPod tells it."""
+    if job.started_at or remote.delay_ms is None:
+        return job.started_at
+    return min(now(), attempt.created_at + timedelta(milliseconds=remote.delay_ms))
+
+
+def _who_cancelled(job: Job, attempt: Attempt) -> str:
+    if job.cancel_requested_at:
+        return Reason.USER
+    if not_found.was_purged(job, attempt) and job.started_at is None:
+        return Reason.PURGED
+    return ""
+
+
+def apply_manifest(job: Job) -> bool:
+    """Finish the job from a worker's manifest, if there is one.
+
+    The first result wins, also that of an earlier attempt that was given up for lost:
+    then RunPod is told to stop the others.
+    """
+    if job.status not in OPEN or job.endpoint.contract == Endpoint.Contract.PLAIN:
         return False
-    error = attempt.manifest.get("error")
-    if error:
-        fail(job, attempt, error["code"], error["message"], error["retryable"])
-    elif job.advance(S.FINALIZING, by=Actor.SYNC):
-        artifacts.collect(job)
+    delivered = job.attempts.filter(manifest__isnull=False).order_by("number")
+    for attempt in delivered:
+        error = (attempt.manifest or {}).get("error")
+        if not error:
+            return _win(job, attempt)
+        if attempt.number == job.attempt_no and job.status in REMOTE:
+            fail(job, attempt, error["code"], error["message"], error["retryable"])
+            return True
+    return False
+
+
+def _win(job: Job, attempt: Attempt) -> bool:
+    if not job.advance(S.FINALIZING, by=Actor.SYNC, attempt_no=attempt.number):
+        return False
+    losers = job.attempts.exclude(pk=attempt.pk).filter(ended_at=None)
+    losers.exclude(runpod_id="").update(is_unwanted=True)
+    failpoint("sync.finalizing", job.metadata.get("mark"))
+    artifacts.collect(job, attempt)
     return True
 
 
@@ -122,16 +168,21 @@ def fail(job: Job, attempt: Attempt, code: str, message: str, retryable: bool) -
     )
 
 
-def time_out_if_overdue(job: Job) -> None:
-    """End a job of which the backend says nothing past every deadline."""
-    attempt = current_attempt(job)
-    limit = timedelta(
-        seconds=conf.QUEUE_SECONDS
-        + job.endpoint.execution_timeout_seconds
-        + conf.READING_MARGIN_SECONDS
+def time_out_overdue(endpoint: Endpoint) -> None:
+    """End jobs of which the backend has said no end past every deadline.
+
+    Whatever it answers, or if it answers at all: an accepted job ends.
+    """
+    lived = now() - timedelta(seconds=endpoints.ttl_seconds(endpoint))
+    overdue = Attempt.objects.filter(
+        job__endpoint=endpoint,
+        job__status__in=REMOTE,
+        number=F("job__attempt_no"),
+        created_at__lt=lived,
     )
-    if attempt and attempt.created_at + limit < now() and job.status != S.UNCONFIRMED:
-        _time_out(job, Actor.SWEEPER)
+    for attempt in overdue.select_related("job__endpoint")[:OVERDUE_AT_ONCE]:
+        if not apply_manifest(attempt.job):
+            _time_out(attempt.job, Actor.SWEEPER)
 
 
 def _record(attempt: Attempt, remote: RemoteJob) -> None:
@@ -142,6 +193,8 @@ def _record(attempt: Attempt, remote: RemoteJob) -> None:
         changes["has_output"] = True
     if remote.error is not None:
         changes["raw_error"] = _text(remote.error)[:ERROR_MAX]
+    if REMOTE_WORDS.get(remote.status) in ENDS and attempt.ended_at is None:
+        changes["ended_at"] = now()
     changes["delay_ms"] = remote.delay_ms
     changes["execution_ms"] = remote.execution_ms
     Attempt.objects.filter(pk=attempt.pk).update(**changes)
@@ -170,22 +223,6 @@ def _error_of(remote: RemoteJob) -> tuple[str, str, bool]:
 def _text(error: Any) -> str:
     value = clean_json.mended(error)
     return value if isinstance(value, str) else json.dumps(value) if value else ""
-
-
-def _not_found(job: Job, attempt: Attempt, reason: Reason) -> None:
-    """Believe a 404 after our own purge at once, else after three in twenty seconds."""
-    purged_at = job.endpoint.purged_at
-    if job.status == S.IN_QUEUE and purged_at and attempt.created_at <= purged_at:
-        job.advance(S.CANCELLED, by=Actor.SYNC, reason=Reason.PURGED)
-        return
-    since, count = job.not_found_since or now(), job.not_found_count + 1
-    Job.objects.filter(pk=job.pk).update(not_found_count=count, not_found_since=since)
-    sure = since + timedelta(seconds=conf.NOT_FOUND_SECONDS) <= now()
-    if count < conf.NOT_FOUND_ANSWERS or not sure:
-        return
-    if job.cancel_requested_at:
-        reason = Reason.USER
-    job.advance(S.CANCELLED, by=Actor.SYNC, reason=reason)
 
 
 def _time_out(job: Job, by: Actor) -> None:

@@ -1,6 +1,6 @@
 """Where bytes live. Knows no models and no HTTP."""
 
-from jobs.storage.base import Store, StoreError, StoreFull, WrongOffset
+from jobs.storage.base import Store, StoreError, StoreFull, Writer, WrongOffset
 from jobs.storage.local import LocalStore
 
 
@@ -11,4 +11,12 @@ def store() -> Store:
     return LocalStore(settings.STORE_DIR)
 
 
-__all__ = ["LocalStore", "Store", "StoreError", "StoreFull", "WrongOffset", "store"]
+__all__ = [
+    "LocalStore",
+    "Store",
+    "StoreError",
+    "StoreFull",
+    "Writer",
+    "WrongOffset",
+    "store",
+]

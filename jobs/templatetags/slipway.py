@@ -8,8 +8,8 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs.models import Artifact, Job
-from jobs.services import downloads
+from jobs.models import Alert, Artifact, Job
+from jobs.services import alerts, downloads
 from jobs.services.content_types import PREVIEWABLE
 from jobs.states import JobStatus
 
@@ -23,6 +23,12 @@ TONES = {
     JobStatus.IN_PROGRESS: "busy",
     JobStatus.FINALIZING: "busy",
 }
+
+
+@register.simple_tag
+def open_alerts() -> list[Alert]:
+    """Return what the operator should hear of on every page."""
+    return alerts.open_ones()
 
 
 @register.simple_tag

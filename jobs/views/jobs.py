@@ -136,6 +136,7 @@ def _context(found: Job) -> dict[str, Any]:
     """Return what templates/jobs/_job.html shows."""
     fraction = found.progress.get("fraction")
     is_running = found.status == JobStatus.IN_PROGRESS
+    attempts = list(found.attempts.all())
     return {
         "job": found,
         "shown_input": inputs.for_people(found.input),
@@ -147,5 +148,6 @@ def _context(found: Job) -> dict[str, Any]:
         "next_step": explain.next_step(found),
         "artifacts": artifacts.of_job(found),
         "events": found.events.all(),
-        "attempts": found.attempts.all(),
+        "attempts": attempts,
+        "notes": [n for a in attempts if a.number == found.attempt_no for n in a.notes],
     }

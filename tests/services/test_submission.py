@@ -1,20 +1,20 @@
 """Handing a job over: what is sent, and what each answer leads to."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
+from django.utils.timezone import now
 
-from jobs.models import Attempt, Endpoint, Job
-from jobs.services import submission
-from jobs.services.reconcile import reconcile
+from jobs.models import Alert, Attempt, Endpoint, Job
+from tests import drive
 from tests.factories import SCHEMA, make_endpoint, make_job, make_upload
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
 
 def submit(job, runpod):
-    submission.submit(job, runpod.client())
-    job.refresh_from_db()
-    return job
+    return drive.submit(job, runpod.client())
 
 
 def test_a_job_that_runpod_accepts_is_in_queue_with_its_id(runpod):
@@ -85,7 +85,18 @@ def test_no_clear_answer_leaves_the_job_unconfirmed(runpod, answer):
     assert submit(make_job(), runpod).status == "UNCONFIRMED"
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 413])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(401, "key_refused"), (403, "key_refused"), (402, "payment_required")],
+)
+def test_what_the_operator_can_mend_holds_the_job_and_alerts(runpod, status, code):
+    runpod.run_answer = (status, {})
+    job = submit(make_job(), runpod)
+    assert job.status == "PENDING"
+    assert Alert.objects.get(endpoint=job.endpoint).code == code
+
+
+@pytest.mark.parametrize("status", [400, 413])
 def test_a_refusal_fails_the_job_with_runpods_words(runpod, status):
     runpod.run_answer = (status, {"detail": "no such key"})
     job = submit(make_job(), runpod)
@@ -100,11 +111,19 @@ def test_a_missing_key_is_named(runpod):
     assert not runpod.runs()
 
 
-def test_an_unknown_endpoint_is_remembered_as_unreachable(runpod):
+def test_a_404_for_the_endpoint_ends_the_job_only_when_it_is_certain(runpod):
     runpod.run_answer = (404, {"message": "Not Found"})
     job = submit(make_job(), runpod)
-    assert (job.status, job.error_code) == ("FAILED", "endpoint_not_found")
-    assert Endpoint.objects.get().unreachable_at
+    assert job.status == "PENDING"
+    Endpoint.objects.update(unreachable_at=now() - timedelta(seconds=21))
+    job = submit(Job.objects.get(), runpod)
+    assert job.status == "PENDING"  # two answers are not three
+    assert not Alert.objects.exists()
+    job = submit(Job.objects.get(), runpod)
+    assert (job.status, job.reason) == ("CANCELLED", "endpoint_not_found")
+    alert = Alert.objects.get()
+    assert "negative account balance" in alert.message
+    assert "recreate" in alert.remedy
 
 
 def test_an_input_over_ten_mebibytes_is_never_sent(runpod):
@@ -130,11 +149,11 @@ def test_a_job_waits_for_its_upload_to_be_verified(runpod):
 
 def test_a_submitter_that_died_leaves_a_doubt_not_a_second_run(runpod, monkeypatch):
     job = make_job("SUBMITTING", runpod_id="")
-    reconcile(job, runpod.client())
+    drive.look(job, runpod.client())
     job.refresh_from_db()
     assert job.status == "SUBMITTING"
     monkeypatch.setattr("jobs.conf.SUBMITTING_LOST_SECONDS", 0, raising=False)
-    reconcile(job, runpod.client())
+    job = drive.look(job, runpod.client())
     assert job.status == "UNCONFIRMED"
     assert not runpod.runs()
 
@@ -146,12 +165,12 @@ def test_a_submitter_that_died_leaves_a_doubt_not_a_second_run(runpod, monkeypat
 def test_without_proof_the_endpoint_decides(runpod, on_unknown, status, twice):
     endpoint = make_endpoint(on_unknown=on_unknown, proof_seconds=0)
     job = make_job("UNCONFIRMED", endpoint=endpoint, runpod_id="")
-    reconcile(job, runpod.client())
+    drive.look(job, runpod.client())
     job.refresh_from_db()
     assert (job.status, job.has_maybe_run_twice) == (status, twice)
 
 
 def test_proof_is_waited_for(runpod):
     job = make_job("UNCONFIRMED", runpod_id="")
-    reconcile(job, runpod.client())
+    drive.look(job, runpod.client())
     assert Job.objects.get().status == "UNCONFIRMED"

@@ -8,10 +8,10 @@ from django.utils.timezone import now
 
 from jobs.errors import Conflict
 from jobs.models import Artifact, Endpoint, Job
-from jobs.services import attempts, endpoints
+from jobs.services import attempts, endpoints, sync
 from jobs.services.jobs import request_cancel
-from jobs.services.reconcile import reconcile
 from jobs.storage import store
+from tests import drive
 from tests.factories import make_endpoint, make_job
 from tests.fakes import ENDPOINT_NOT_FOUND, JOB_NOT_FOUND
 
@@ -19,10 +19,7 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
 
 def look(job, runpod):
-    job = Job.objects.select_related("endpoint").get(pk=job.pk)
-    reconcile(job, runpod.client())
-    job.refresh_from_db()
-    return job
+    return drive.look(job, runpod.client())
 
 
 def plain_job(status="IN_PROGRESS", **fields):
@@ -144,6 +141,14 @@ def test_a_404_is_believed_after_three_answers_over_twenty_seconds(
     assert (job.status, job.reason) == ("CANCELLED", reason)
 
 
+def test_two_404s_are_not_three_however_long_they_take(runpod):
+    runpod.status_answer = JOB_NOT_FOUND
+    job = make_job("IN_PROGRESS")
+    Job.objects.update(not_found_since=now() - timedelta(hours=1))
+    job = look(look(job, runpod), runpod)
+    assert job.status == "IN_PROGRESS"
+
+
 def test_a_404_that_was_a_passing_trouble_is_forgotten(runpod):
     runpod.status_answer = JOB_NOT_FOUND
     job = look(make_job("IN_PROGRESS"), runpod)
@@ -204,10 +209,25 @@ def test_runpods_time_out_is_ours(runpod):
     assert look(make_job("IN_PROGRESS"), runpod).status == "TIMED_OUT"
 
 
-def test_silence_past_every_deadline_ends_the_job(runpod):
-    job = make_job("IN_PROGRESS")
+@pytest.mark.parametrize("status", ["UNCONFIRMED", "IN_QUEUE", "IN_PROGRESS"])
+def test_past_every_deadline_a_job_ends_whatever_runpod_says_or_does_not(status):
+    job = make_job(status)
+    young = make_job(status, runpod_id="young")
     job.attempts.update(created_at=now() - timedelta(days=3))
-    assert look(job, runpod).status == "TIMED_OUT"
+    sync.time_out_overdue(job.endpoint)
+    job.refresh_from_db()
+    young.refresh_from_db()
+    assert (job.status, young.status) == ("TIMED_OUT", status)
+
+
+def test_past_every_deadline_a_result_still_wins():
+    job = make_job("IN_PROGRESS")
+    job.attempts.update(
+        created_at=now() - timedelta(days=3), manifest=manifest(output={"n": 1})
+    )
+    sync.time_out_overdue(job.endpoint)
+    job.refresh_from_db()
+    assert (job.status, job.output) == ("COMPLETED", {"n": 1})
 
 
 def test_a_held_job_is_cancelled_at_once():

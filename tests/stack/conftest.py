@@ -5,6 +5,8 @@ import uuid
 import psycopg
 import pytest
 
+from tests.remote import RemoteEndpoint
+from tests.stack.invariants import CANARY, check
 from tests.stack.stack import ROOT, RunningStack
 
 
@@ -58,3 +60,51 @@ def api(stack):
 @pytest.fixture(scope="session")
 def clip() -> bytes:
     return (ROOT / "samples" / "portrait-clip.mp4").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def fault_stack(tmp_path_factory, own_database):
+    """A stack that may be killed and lied to; what must hold is checked at its end."""
+    folder = tmp_path_factory.mktemp("faults")
+    running = RunningStack(
+        folder / "data",
+        **own_database(),
+        RUNPOD_API_KEY=CANARY,
+        FAILPOINTS=str(folder / "failpoint"),
+    )
+    running.failpoint = folder / "failpoint"
+    running.start("--no-sample")
+    yield running
+    running.failpoint.unlink(missing_ok=True)
+    check(running)
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def fault_api(fault_stack):
+    with fault_stack.client() as client:
+        yield client
+
+
+@pytest.fixture
+def cloud(fault_stack, remote):
+    """Add an endpoint at the fake RunPod; check the invariants after the test."""
+    made = []
+
+    def add(contract="plain", **fields):
+        endpoint = RemoteEndpoint(remote, f"cloud-{uuid.uuid4().hex[:8]}")
+        runner = ("--runner", "echo") if contract == "slipway" else ()
+        fault_stack.manage(
+            *("add_endpoint", endpoint.name, "--runpod-id", endpoint.name),
+            *("--api-base", remote.url, "--contract", contract, *runner),
+        )
+        values = {"proof_seconds": 3, **fields}
+        changes = ", ".join(f"{name} = {value}" for name, value in values.items())
+        fault_stack.query(
+            f"UPDATE jobs_endpoint SET {changes} WHERE slug = '{endpoint.name}'"
+        )
+        made.append(endpoint)
+        return endpoint
+
+    yield add
+    check(fault_stack, *made)

@@ -4,14 +4,17 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 
 ROOT = Path(__file__).parent.parent.parent
 ENDS = {"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"}
@@ -90,7 +93,7 @@ class RunningStack:
         marks = {
             "web": "gunicorn",
             "tasks": "celery.*worker",
-            "beat": "celery.*beat",
+            "beat": "celery.*-q beat",
             "gpu": "handler.py",
         }
         found = []
@@ -113,11 +116,38 @@ class RunningStack:
         for pid in self.pids(part):
             os.kill(pid, signal.SIGKILL)
 
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run one statement in the stack's database; return the rows of a SELECT."""
+        url = self.environment.get("DATABASE_URL", "")
+        if url:
+            with psycopg.connect(url, autocommit=True) as connection:
+                cursor = connection.execute(sql)
+                return cursor.fetchall() if cursor.description else []
+        with closing(sqlite3.connect(self.folder / "db.sqlite3", timeout=20)) as opened:
+            rows = opened.execute(sql).fetchall()
+            opened.commit()
+            return rows
+
+    def freeze(self, part: str) -> None:
+        """SIGSTOP every process of a part: it is there and does nothing."""
+        for pid in self.pids(part):
+            os.kill(pid, signal.SIGSTOP)
+
     def log(self, part: str) -> str:
         return (self.folder / "logs" / f"{part}.log").read_text()
 
     def password(self) -> str:
         return re.search(r"password (\S+)", self.printed.read_text())[1]
+
+    def popen_module(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start another process of this installation."""
+        return subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def _is_ready(self) -> bool:
         assert self.process is not None

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from jobs import egress
 from tests.stack.stack import ROOT
 
 sys.path.append(str(ROOT / "worker_handler"))
@@ -29,6 +30,7 @@ from errors import InputUnavailable
 )
 def test_no_private_address_passes(address):
     assert not is_public(address)
+    assert not egress.is_public(address)  # the web side judges alike
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,7 @@ def test_no_private_address_passes(address):
 )
 def test_public_addresses_pass(address):
     assert is_public(address)
+    assert egress.is_public(address)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management import BaseCommand, CommandError
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
@@ -26,28 +27,51 @@ class Command(BaseCommand):
         parser.add_argument(
             "--key-name", default="", help="NAME of RUNPOD_API_KEY_NAME."
         )
+        parser.add_argument("--max-workers", type=int, help="As set at RunPod.")
+        parser.add_argument(
+            "--release-window",
+            help="How many jobs RunPod may hold at once; 0: by its workers; none: all.",
+        )
         parser.add_argument("--title", default="")
         parser.add_argument("--runner", default="")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the row."""
         slug = options["slug"]
-        endpoint, is_new = Endpoint.objects.update_or_create(
-            slug=slug,
-            defaults={
-                "title": options["title"] or slug.replace("-", " ").capitalize(),
-                "kind": Endpoint.Kind.RUNPOD,
-                "runpod_id": options["runpod_id"],
-                "api_base": options["api_base"],
-                "key_name": options["key_name"],
-                "runner": options["runner"],
-                "contract": options["contract"] or Endpoint.Contract.SLIPWAY,
-                "input_schema": _schema(options["schema"]) if options["schema"] else {},
-            },
-        )
+        endpoint = Endpoint.objects.filter(slug=slug).first() or Endpoint(slug=slug)
+        is_new = endpoint.pk is None
+        for name, value in _fields(slug, options).items():
+            setattr(endpoint, name, value)
+        try:
+            endpoint.full_clean()
+        except ValidationError as error:
+            raise CommandError("; ".join(error.messages)) from None
+        endpoint.save()
         self.stdout.write(
             f"{'Added' if is_new else 'Changed'} {slug}: {endpoint.base_url}"
         )
+
+
+def _fields(slug: str, options: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if options["max_workers"] is not None:
+        given["max_workers"] = options["max_workers"]
+    if options["release_window"] is not None:
+        window = options["release_window"]
+        if window != "none" and not window.isdigit():
+            raise CommandError("--release-window: give a number, or none.")
+        given["release_window"] = None if window == "none" else int(window)
+    return {
+        **given,
+        "title": options["title"] or slug.replace("-", " ").capitalize(),
+        "kind": Endpoint.Kind.RUNPOD,
+        "runpod_id": options["runpod_id"],
+        "api_base": options["api_base"],
+        "key_name": options["key_name"],
+        "runner": options["runner"],
+        "contract": options["contract"] or Endpoint.Contract.SLIPWAY,
+        "input_schema": _schema(options["schema"]) if options["schema"] else {},
+    }
 
 
 def _schema(path: str) -> dict[str, Any]:

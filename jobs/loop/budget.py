@@ -1,0 +1,24 @@
+"""How many requests may leave: a token bucket."""
+
+import time
+
+
+class Budget:
+    """At most `per_second` on average, a quarter of a second's worth at once."""
+
+    def __init__(self, per_second: float) -> None:
+        self._rate = per_second
+        self._burst = max(1.0, per_second / 4)
+        self._tokens = self._burst
+        self._at = time.monotonic()
+
+    def available(self) -> int:
+        """Return how many may leave now."""
+        now = time.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        return int(self._tokens)
+
+    def spend(self, count: int = 1) -> None:
+        """Take tokens that `available` offered."""
+        self._tokens -= count

@@ -1,0 +1,185 @@
+"""Saving what a plain endpoint's output only points at, before it expires.
+
+Addresses are fetched and base64 is decoded into our store, streaming and bounded. What
+cannot be saved is noted on the attempt and never costs the rest of the result.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from django.conf import settings
+
+from jobs import conf, egress
+from jobs.egress import EgressRefused
+from jobs.failpoints import failpoint
+from jobs.models import Artifact, Attempt, Job, Lease
+from jobs.services import content_types, output_files
+from jobs.services.output_files import Found
+from jobs.storage import StoreFull, Writer, store
+
+logger = logging.getLogger(__name__)
+PIECE = 1024 * 1024
+NAME_MAX = 120
+TRY_PAUSES = (1.0, 3.0)
+LEASE_SECONDS = 30.0  # longer than any silence that `egress` puts up with
+RENEW_SECONDS = 3.0
+_PROCESS = uuid.uuid4().hex
+
+
+class NotSaved(Exception):
+    """This file cannot be saved; the text says why."""
+
+
+def files_of(job: Job) -> list[Found]:
+    """Return the files in a job's output that are worth saving."""
+    given = frozenset(value for value in _texts(job.input))
+    found = output_files.find(job.output, skip=given)
+    own = (f"{settings.PUBLIC_URL}/", f"{settings.INTERNAL_URL}/")
+    return [file for file in found if not file.url.startswith(own)]
+
+
+def save(job: Job, attempt: Attempt) -> tuple[Any, list[str]]:
+    """Save every file; return the output without base64, and what was not saved.
+
+    Begins anew after a crash: keys are the same, so nothing is left over. Raise
+    `StoreFull` when there is no space; the job then waits.
+    """
+    output, notes = job.output, []
+    taken: set[str] = set()
+    for index, found in enumerate(files_of(job)):
+        renew(job)
+        if index >= conf.COLLECT_MAX_FILES:
+            notes.append(f"Only the first {conf.COLLECT_MAX_FILES} files were saved.")
+            break
+        try:
+            name = _save_one(job, attempt, index, found, taken)
+        except NotSaved as problem:
+            where = ".".join(map(str, found.path)) or "output"
+            notes.append(f"{where} could not be saved: {problem}.")
+            continue
+        taken.add(name)
+        if found.content is not None:
+            output = output_files.replaced(output, found.path, f"output:{name}")
+        failpoint("collect.fetched", job.metadata.get("mark"))
+    return output, notes
+
+
+def _save_one(
+    job: Job, attempt: Attempt, index: int, found: Found, taken: set[str]
+) -> str:
+    key = f"out/{job.pk.hex}/{attempt.number}/c{index}"
+    for pause in (*TRY_PAUSES, None):
+        try:
+            size, sha256, head = _store(job, key, found)
+        except httpx.HTTPError as error:
+            if pause is None:
+                raise NotSaved(f"no answer ({type(error).__name__})") from error
+            time.sleep(pause)
+        except EgressRefused as refused:
+            raise NotSaved(str(refused)) from refused
+        else:
+            break
+    kind = content_types.sniff(head)
+    if found.url and kind == "text/html":
+        store().delete(key)
+        raise NotSaved("the address shows a web page, not a file")
+    name = output_files.name_for(found, kind, taken)[-NAME_MAX:]
+    Artifact.objects.update_or_create(
+        attempt=attempt,
+        name=name,
+        defaults={"content_type": kind, "size": size, "sha256": sha256, "key": key},
+    )
+    return name
+
+
+def _store(job: Job, key: str, found: Found) -> tuple[int, str, bytes]:
+    """Write one file; return (size, sha256, its first bytes)."""
+    store().delete(key)
+    try:
+        with store().writer(key, 0) as writer:
+            written = _write(job, writer, _pieces(found))
+            writer.flush_to_disk()
+    except (NotSaved, httpx.HTTPError, EgressRefused, StoreFull):
+        store().delete(key)
+        raise
+    return written
+
+
+def _write(job: Job, writer: Writer, pieces: Iterator[bytes]) -> tuple[int, str, bytes]:
+    digest, size, head, renewed_at = hashlib.sha256(), 0, b"", 0.0
+    for piece in pieces:
+        size += len(piece)
+        if size > conf.COLLECT_MAX_BYTES:
+            raise NotSaved("it is larger than the limit")
+        writer.write(piece)
+        digest.update(piece)
+        head = head or piece[: content_types.HEAD_BYTES]
+        if time.monotonic() - renewed_at > RENEW_SECONDS:
+            renew(job)
+            renewed_at = time.monotonic()
+    if not size:
+        raise NotSaved("it is empty")
+    return size, digest.hexdigest(), head
+
+
+def take(job: Job) -> bool:
+    """Become the only one to save this job's files."""
+    return Lease.take(_lease(job), holder=_holder(), seconds=LEASE_SECONDS)
+
+
+def renew(job: Job) -> None:
+    """Keep the job, and keep the loop from asking again."""
+    Lease.take(_lease(job), holder=_holder(), seconds=LEASE_SECONDS)
+    job.look_again_in(conf.STEP_LEASE_SECONDS)
+
+
+def release(job: Job) -> None:
+    """Nothing is left to save, or somebody else shall try."""
+    Lease.objects.filter(name=_lease(job), holder=_holder()).delete()
+
+
+def _holder() -> str:
+    return f"{_PROCESS}:{threading.get_ident()}"
+
+
+def _lease(job: Job) -> str:
+    return f"collect-{job.pk.hex}"
+
+
+def _pieces(found: Found) -> Iterator[bytes]:
+    if found.content is not None:
+        yield found.content
+        return
+    with egress.get(found.url) as response:
+        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise httpx.ReadError(f"HTTP {response.status_code}")
+        if response.status_code != httpx.codes.OK:
+            raise NotSaved(f"the server answered {response.status_code}")
+        length = int(response.headers.get("content-length") or 0)
+        if length > conf.COLLECT_MAX_BYTES:
+            raise NotSaved("it is larger than the limit")
+        if length > store().free_bytes() - conf.DISK_RESERVE_BYTES:
+            raise StoreFull("The disk is full.")
+        came = 0
+        for piece in response.iter_raw(PIECE):
+            came += len(piece)
+            yield piece
+        if length and came < length:
+            raise httpx.ReadError("the connection broke off")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

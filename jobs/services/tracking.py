@@ -1,0 +1,179 @@
+"""What the loop has to look at now, in a constant number of queries."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Exists, F, OuterRef, Q
+from django.utils.timezone import now
+
+from jobs.models import Attempt, Endpoint, Job
+from jobs.runpod import RemoteJob
+from jobs.runpod.errors import EndpointNotFound, JobNotFound, Refused, RunPodError
+from jobs.states import ACTIVE, ENDS, REMOTE, REMOTE_WORDS, JobStatus
+
+S = JobStatus
+STEPS_AT_ONCE = 100
+STEPS = (S.SUBMITTING, S.UNCONFIRMED, S.FINALIZING)
+
+
+@dataclass(frozen=True)
+class Poll:
+    """A job to ask RunPod about, as far as deciding whom to ask needs it."""
+
+    read_at: datetime
+    job_id: UUID
+    attempt_id: UUID
+    runpod_id: str
+    status: str
+    takes: int
+    not_found_count: int
+    worker_id: str
+    submitted_at: datetime
+    started_at: datetime | None
+    cancel_requested_at: datetime | None = None
+    rung_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """An endpoint and what kinds of work wait there."""
+
+    endpoint: Endpoint
+    has_held: bool
+    has_remote: bool
+    has_steps: bool
+
+
+def work() -> list[Work]:
+    """Return the endpoints with jobs that have not ended."""
+    sql, params = _work_sql()
+    found: Any = Endpoint.objects.raw(sql, params)
+    return [Work(e, e.has_held, e.has_remote, e.has_steps) for e in found]
+
+
+@cache
+def _work_sql() -> tuple[str, tuple[Any, ...]]:
+    """Return the query, written once: it is asked several times a second for ever."""
+
+    def here(*statuses: JobStatus) -> Exists:
+        jobs = Job.objects.filter(endpoint=OuterRef("pk"), status__in=statuses)
+        return Exists(jobs)
+
+    active = Endpoint.objects.filter(here(*ACTIVE)).annotate(
+        has_held=here(S.PENDING), has_remote=here(*REMOTE), has_steps=here(*STEPS)
+    )
+    sql, params = active.order_by().query.sql_with_params()
+    return sql, tuple(params)
+
+
+def due_steps(busy: Collection[UUID]) -> list[tuple[UUID, int]]:
+    """Return (job, takes) of due jobs whose next step needs no remote call."""
+    known = Attempt.objects.filter(
+        job=OuterRef("pk"), number=OuterRef("attempt_no")
+    ).exclude(runpod_id="")
+    ours = Q(status__in=(S.SUBMITTING, S.FINALIZING)) | Q(
+        ~Exists(known), status=S.UNCONFIRMED
+    )
+    due = Job.objects.due().filter(ours, status__in=STEPS)
+    rows = due.exclude(pk__in=busy).values_list("pk", "takes")
+    return list(rows[:STEPS_AT_ONCE])
+
+
+def due_polls(endpoint: Endpoint, limit: int, busy: Collection[UUID]) -> list[Poll]:
+    """Return the jobs at an endpoint that are due to be asked about, oldest first."""
+    at = now()
+    due = Attempt.objects.filter(
+        job__endpoint=endpoint,
+        job__status__in=REMOTE,
+        job__due_at__lte=at,
+        number=F("job__attempt_no"),
+    )
+    rows = due.exclude(runpod_id="").exclude(job__in=busy).order_by("job__due_at")
+    found = rows.values_list(
+        *("job_id", "pk", "runpod_id", "job__status", "job__takes"),
+        *("job__not_found_count", "worker_id", "created_at", "job__started_at"),
+        *("job__cancel_requested_at", "rung_at"),
+    )[:limit]
+    return [Poll(at, *row) for row in found]
+
+
+def is_news(
+    poll: Poll, outcome: RemoteJob | RunPodError, *, is_new_output: bool
+) -> bool:
+    """Whether an answer changes anything in our rows."""
+    if isinstance(outcome, RemoteJob):
+        word = REMOTE_WORDS.get(outcome.status, S.IN_PROGRESS)
+        return (
+            word != poll.status
+            or word in ENDS
+            or poll.not_found_count > 0
+            or outcome.worker_id[:128] != poll.worker_id
+            or is_new_output
+        )
+    return isinstance(outcome, JobNotFound | EndpointNotFound | Refused)
+
+
+def counts(endpoint: Endpoint) -> dict[str, int]:
+    """Return {status: jobs} of the jobs that the endpoint's backend may have."""
+    there = Job.objects.filter(endpoint=endpoint, status__in=REMOTE | {S.SUBMITTING})
+    rows = there.order_by().values_list("status").annotate(Count("pk"))
+    return dict(rows)
+
+
+def front(endpoint: Endpoint, count: int) -> set[UUID]:
+    """Return the jobs that RunPod, first in first out, starts next."""
+    waiting = Attempt.objects.filter(
+        job__endpoint=endpoint, job__status=S.IN_QUEUE, number=F("job__attempt_no")
+    )
+    return set(waiting.order_by("pk").values_list("job_id", flat=True)[:count])
+
+
+def bring_forward(
+    endpoint: Endpoint,
+    seconds: float,
+    pks: Collection[UUID] | None = None,
+    *statuses: JobStatus,
+) -> None:
+    """Look at jobs there within `seconds`: at `pks`, or all, in these statuses, or any."""
+    soon = now() + timedelta(seconds=seconds)
+    there = Job.objects.filter(
+        endpoint=endpoint, status__in=statuses or REMOTE, due_at__gt=soon
+    )
+    if pks is not None:
+        there = there.filter(pk__in=pks)
+    there.update(due_at=soon)
+
+
+def look_again(pauses: Mapping[tuple[datetime, float], Collection[UUID]]) -> None:
+    """Set when to ask again: {(when it was found due, seconds from now): jobs}.
+
+    For whom the doorbell has rung since, the look stays due.
+    """
+    for (read_at, seconds), pks in pauses.items():
+        rows = Job.objects.filter(pk__in=pks, status__in=REMOTE, due_at__lte=read_at)
+        rows.update(due_at=now() + timedelta(seconds=seconds))
+
+
+def wait_after_move(pk: UUID, seconds: float) -> None:
+    """Set when to ask first after a move; a doorbell that rang since stays heard."""
+    rows = Job.objects.filter(pk=pk, status__in=REMOTE, due_at__gt=now())
+    rows.update(due_at=now() + timedelta(seconds=seconds))
+
+
+def recently_rung(endpoint: Endpoint, count: int) -> list[bool]:
+    """Return for the last ended attempts whether the doorbell rang for them."""
+    ended = Attempt.objects.filter(
+        job__endpoint=endpoint, job__status__in=ENDS, manifest__isnull=True
+    ).exclude(runpod_id="")
+    pks = ended.order_by("-pk").values_list("pk", flat=True)[:count]
+    return were_rung(list(pks))
+
+
+def were_rung(attempts: list[UUID]) -> list[bool]:
+    """Return for each of these attempts, oldest first, whether the doorbell rang."""
+    rows = Attempt.objects.filter(pk__in=attempts).order_by("pk")
+    return [at is not None for at in rows.values_list("rung_at", flat=True)]
