@@ -9,12 +9,13 @@ ttl. Every endpoint id has a queue of its own. A job with our envelope is done b
 handler in a thread; any other takes `input.seconds` and answers `{"echo": input}`.
 
     POST /_script    {"endpoint": "ep1", "workers": 1, "webhooks": 1, "drop": 0.1,
-                      "early": true, "double": false, "output": null, "speed": 60, "limits": false, "gone": false,
+                      "early": true, "double": false, "output": null, "limits": false, "gone": false,
+                      "skip": 1800,
                       "faults": [{"route": "run", "fault": "429", "times": 2}]}
     GET  /_journal   every accepted run: [{"id", "input", "started", "ended", "runs"}]
     GET  /_counts    {route: requests, "429": refusals}
 
-`speed` makes RunPod's own clock run faster: at 60, thirty minutes are thirty seconds.
+`skip` puts RunPod's own clock forward by so many seconds: thirty minutes pass at once.
 
 Faults: "429" "500" "502" (HTML) "401" "402" "garbage" "deep" "nan" "unknown_job"
 "unknown_endpoint" "hang", "trickle", "cut_before" (closed without an answer, nothing
@@ -32,7 +33,7 @@ import sys
 import time
 import uuid
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,8 @@ class RemoteJob:
     input: dict[str, Any]
     webhook: str
     ttl: float
+    accepted: float
     status: str = "IN_QUEUE"
-    accepted: float = field(default_factory=time.time)
     started: float = 0.0
     ended: float = 0.0
     output: Any = None
@@ -107,7 +108,11 @@ class FakeRunPod:
         self.workers: list[asyncio.Task[None]] = []
         self.late: set[asyncio.Task[None]] = set()
         self.http = http
+        self.skipped = 0.0
         self.script({})
+
+    def clock(self) -> float:
+        return time.time() + self.skipped
 
     def script(self, wanted: dict[str, Any]) -> None:
         self.faults = [dict(fault) for fault in wanted.get("faults", [])]
@@ -116,7 +121,7 @@ class FakeRunPod:
         self.early = wanted.get("early", False)
         self.double = wanted.get("double", False)
         self.output = wanted.get("output")
-        self.speed = wanted.get("speed", 1.0)
+        self.skipped += wanted.get("skip", 0)
         self.limits = wanted.get("limits", False)
         self.gone = wanted.get("gone", False)
         self.forget_after = wanted.get("forget_after", FORGET_SECONDS)
@@ -143,7 +148,7 @@ class FakeRunPod:
 
     async def _do(self, job: RemoteJob) -> None:
         self._put(job, "IN_PROGRESS")
-        job.started = time.time()
+        job.started = self.clock()
         for _ in range(2 if self.double else 1):
             job.runs += 1
             answer = await self._run_handler(job)
@@ -169,7 +174,7 @@ class FakeRunPod:
         job.status = status
 
     async def _end(self, job: RemoteJob, status: str) -> None:
-        job.ended = time.time()
+        job.ended = self.clock()
         self._put(job, status)
         if job.webhook and not random.random() < self.drop:
             self._later(self._ring(job, self.webhooks))
@@ -186,7 +191,7 @@ class FakeRunPod:
                     async with self.http.post(job.webhook, json=job.answer()) as heard:
                         if heard.status == 200:
                             break
-                await asyncio.sleep(WEBHOOK_PAUSE / self.speed)
+                await asyncio.sleep(WEBHOOK_PAUSE)
 
     # --- the job API ------------------------------------------------------------------
     def fault_for(self, route: str) -> str:
@@ -230,9 +235,9 @@ class FakeRunPod:
         job = self.jobs.get(id)
         if job is None:
             return None
-        now = time.time()
-        is_old = job.ended and (now - job.ended) * self.speed > self.forget_after
-        if is_old or (now - job.accepted) * self.speed > job.ttl:
+        now = self.clock()
+        is_old = job.ended and now - job.ended > self.forget_after
+        if is_old or now - job.accepted > job.ttl:
             del self.jobs[id]
             return None
         return job
@@ -242,7 +247,8 @@ class FakeRunPod:
             return 400, {"detail": "input is required"}
         ttl = body.get("policy", {}).get("ttl", 24 * 3600 * 1000) / 1000
         webhook = body.get("webhook", "")
-        job = RemoteJob(f"{uuid.uuid4()}-u1", body["input"], webhook, ttl)
+        id = f"{uuid.uuid4()}-u1"
+        job = RemoteJob(id, body["input"], webhook, ttl, self.clock())
         self.jobs[job.id] = job
         self.journal.append(job)
         self.tally["IN_QUEUE"] += 1
