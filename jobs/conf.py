@@ -1,6 +1,6 @@
-"""Slipway's own limits and times, with defaults; any `JOBS_<NAME>` setting overrides.
+"""Slipway's own limits and times, with defaults.
 
-Read live (`conf.LEASE_SECONDS`), so a test may change one.
+The environment variable (or Django setting) `JOBS_<NAME>` overrides one. Read live (`conf.LEASE_SECONDS`), so a test may change one.
 """
 
 from typing import Any
@@ -36,10 +36,31 @@ _DEFAULTS: dict[str, Any] = {
     # Uploads
     "UPLOAD_MAX_BYTES": 100 * 1024**3,
     "UPLOAD_EXPIRES_SECONDS": 24 * 3600,
+    "KNOWN_MARGIN_SECONDS": 3600,
     "UPLOAD_IDLE_SECONDS": 30,
     "UPLOAD_PIECE_BYTES": 1024 * 1024,
     "UPLOAD_TAKE_OVER_SECONDS": 10,
     "VERIFY_INLINE_BYTES": 64 * 1024 * 1024,
+    "UPLOAD_SYNC_EACH_PATCH": False,  # True: no acknowledged byte is lost in a power cut
+    "UPLOAD_TYPES": [],  # ["video/*", "image/png"]; empty: any, fields may still refuse
+    "IMAGE_MAX_PIXELS": 400_000_000,
+    # For each user; 0: no limit
+    "USER_MAX_BYTES": 0,
+    "USER_MAX_FILES": 0,
+    "USER_OPEN_UPLOADS": 50,
+    # A bucket: parts are at least this large; R2 wants all of them equal
+    "PART_MIN_BYTES": 16 * 1024 * 1024,
+    "PART_MAX_COUNT": 9000,
+    "PART_LINK_SECONDS": 3600,
+    "PARTS_SIGNED_AT_ONCE": 100,
+    # Larger ones are compared by size and parts only: hashing reads them back
+    "BUCKET_HASH_MAX_BYTES": 20 * 1024**3,
+    # False where `manage.py doctor` says that the bucket does not know If-None-Match
+    "BUCKET_CONDITIONAL_WRITES": True,
+    # Days after the end of a job; endpoints may differ. 0: for ever
+    "KEEP_INPUTS_DAYS": 7,
+    "KEEP_RESULTS_DAYS": 30,
+    "KEEP_FAILED_DAYS": 30,
     "DISK_RESERVE_BYTES": 256 * 1024 * 1024,
     "OUTPUT_MAX_BYTES": 100 * 1024**3,
     # Local endpoint
@@ -55,6 +76,9 @@ _DEFAULTS: dict[str, Any] = {
     "LIVE_PAUSE_SECONDS": 0.3,
     "LIVE_HEARTBEAT_SECONDS": 15.0,
 }
+
+
+NAMES: frozenset[str] = frozenset(_DEFAULTS)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,13 +1,16 @@
 """Shared fixtures."""
 
 import shutil
+import uuid
 
 import pytest
 from django.conf import settings
 from django.db import connection
 
+from jobs.storage import bucket
 from tests.fakes import FakeRunPod
 from tests.remote import RemoteProcess
+from tests.s3 import KEY, SECRET, S3Process
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +32,24 @@ def runpod() -> FakeRunPod:
 
 def pytest_sessionfinish() -> None:
     shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """A real S3 server in a process of its own."""
+    process = S3Process()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def s3(s3_server, settings):
+    """Keep new files in a bucket of their own; return its store."""
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    s3_server.bucket(name)
+    settings.S3_BUCKET, settings.S3_ENDPOINT_URL = name, s3_server.url
+    settings.S3_REGION, settings.S3_KEYS = "us-east-1", (KEY, SECRET)
+    return bucket()
 
 
 @pytest.fixture(scope="session")

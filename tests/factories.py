@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from jobs.models import ApiKey, Attempt, Endpoint, Job, Upload
 from jobs.services import uploads
 from jobs.states import JobStatus
-from jobs.storage import store
+from jobs.storage import LOCAL, local
 
 SCHEMA = {
     "type": "object",
@@ -80,10 +80,9 @@ def make_upload(
 ) -> Upload:
     """Return an upload that has arrived."""
     upload = uploads.open_upload(
-        owner=owner or make_user(), filename=name, size=len(content)
+        owner=owner or make_user(), filename=name, size=len(content), to=LOCAL
     )
     if content:
-        with store().writer(upload.key, 0) as writer:
-            writer.write(content)
+        local().save(upload.key, [content])
         uploads.finish_if_whole(upload)
     return upload

@@ -1,7 +1,11 @@
 """Reading the environment. Every name may also be given as `NAME_FILE`, a path."""
 
+import json
 import os
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
@@ -54,3 +58,23 @@ def secrets_named(prefix: str) -> dict[str, str]:
         if name.startswith(f"{prefix}_")
     }
     return {stem.removeprefix(f"{prefix}_"): text(stem) for stem in sorted(stems)}
+
+
+def overrides(prefix: str, known: Collection[str]) -> dict[str, Any]:
+    """Return every `PREFIX_<NAME>` that is set, read as JSON; `known` are the names."""
+    found = {}
+    for name in sorted(os.environ):
+        stem = name.removeprefix(f"{prefix}_")
+        if stem == name:
+            continue
+        if stem not in known:
+            near = get_close_matches(stem, known, n=1)
+            hint = f"; did you mean {prefix}_{near[0]}?" if near else ""
+            raise BadEnvironment(f"{name} is no limit that we know{hint}")
+        try:
+            found[name] = json.loads(os.environ[name])
+        except ValueError:
+            raise BadEnvironment(
+                f"{name} is {os.environ[name]!r}; write a number, true, false or a JSON list"
+            ) from None
+    return found

@@ -13,6 +13,7 @@ import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 from django.templatetags.static import static
 
+from jobs import conf
 from webapp import env
 from webapp.secret_key import kept_secret_key
 
@@ -136,14 +137,20 @@ if env.flag("TRUST_PROXY"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CSRF_FAILURE_VIEW = "jobs.views.errors.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
+# Browsers send files to the bucket, and show what lies there.
+_bucket_url = urlsplit(env.text("S3_ENDPOINT_URL") or "https://*.amazonaws.com")
+_bucket_origins = (
+    [f"{_bucket_url.scheme}://{_bucket_url.netloc}"] if env.text("S3_BUCKET") else []
+)
 CONTENT_SECURITY_POLICY = {
     # The admin theme evaluates expressions in its templates; staff only.
     "EXCLUDE_URL_PREFIXES": ["/admin"],
     "DIRECTIVES": {
         "default-src": [SELF],
         "script-src": [SELF, NONCE],
-        "img-src": [SELF, "data:", "blob:"],
-        "media-src": [SELF, "blob:"],
+        "img-src": [SELF, "data:", "blob:", *_bucket_origins],
+        "media-src": [SELF, "blob:", *_bucket_origins],
+        "connect-src": [SELF, *_bucket_origins],
         "style-src": [SELF],
         "object-src": [NONE],
         "base-uri": [NONE],
@@ -170,6 +177,14 @@ if STATIC_ROOT:
 WHITENOISE_AUTOREFRESH = DEBUG
 STORE_DIR = DATA_DIR / "store"
 MEDIA_ROOT = STORE_DIR
+# New files go to the bucket where one is set; each file's row says where it lies.
+S3_BUCKET = env.text("S3_BUCKET")
+S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL")  # unset: AWS
+S3_REGION = env.text("S3_REGION", "us-east-1" if S3_ENDPOINT_URL else "")
+# Unset: the machine's own AWS role.
+S3_KEYS = (env.text("AWS_ACCESS_KEY_ID"), env.text("AWS_SECRET_ACCESS_KEY"))
+# A proxy in front that serves DATA_DIR/store below this path by X-Accel-Redirect.
+X_ACCEL_PREFIX = env.text("X_ACCEL_PREFIX").rstrip("/")
 
 # --- Celery ---------------------------------------------------------------------------
 REDIS_URL = env.text("REDIS_URL")
@@ -224,6 +239,9 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 20},
     },
 }
+
+# --- Limits: JOBS_<NAME>, see jobs/conf.py ---------------------------------------------
+globals().update(env.overrides("JOBS", conf.NAMES))
 
 # --- RunPod ---------------------------------------------------------------------------
 RUNPOD_API_BASE = env.text("RUNPOD_API_BASE", "https://api.runpod.ai/v2").rstrip("/")

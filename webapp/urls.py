@@ -10,7 +10,7 @@ urlpatterns = [
     path("", include("jobs.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
-    path("uploads/tus/", include("jobs.uploads.urls")),
+    path("uploads/", include("jobs.uploads.urls")),
     path("v2/<slug:slug>/", include("jobs.local_endpoint.urls")),
     path("worker/v1/", include("jobs.worker_api.urls")),
 ]

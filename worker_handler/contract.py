@@ -28,6 +28,7 @@ class Envelope:
     url: str
     runner: str
     public_url: str
+    bucket_url: str = ""
 
     @classmethod
     def of(cls, input: dict[str, Any]) -> "Envelope | None":
@@ -40,7 +41,8 @@ class Envelope:
         public_url = texts["url"].rstrip("/")
         # A worker that knows its server talks to no other, whatever the job says.
         texts["url"] = os.environ.get("SLIPWAY_URL", texts["url"]).rstrip("/")
-        return cls(**texts, public_url=public_url)
+        bucket_url = str(value.get("bucket_url") or "").rstrip("/")
+        return cls(**texts, public_url=public_url, bucket_url=bucket_url)
 
 
 class Slipway:
@@ -53,9 +55,9 @@ class Slipway:
         self._headers = {"Authorization": f"Bearer {envelope.token}"}
 
     @property
-    def url(self) -> str:
-        """Where the server is."""
-        return self._envelope.url
+    def trusted(self) -> tuple[str, ...]:
+        """Where its files may come from although the address is private."""
+        return tuple(filter(None, [self._envelope.url, self._envelope.bucket_url]))
 
     def close(self) -> None:
         """Close the connections."""
@@ -77,11 +79,19 @@ class Slipway:
             return False
         return not response.is_success or response.json().get("continue") is not False
 
-    def output_url(self, name: str, content_type: str) -> str:
-        """Return the URL to which one output file is PUT."""
-        about = {"name": name, "content_type": content_type}
+    def open_output(self, name: str, content_type: str, size: int) -> dict[str, Any]:
+        """Return how to send one output file: {"method", "url"} or {…, "part_size"}."""
+        about = {"name": name, "content_type": content_type, "size": size}
         answer = self._post("outputs", about, RESULT_PAUSES)
-        return self.local(str(answer["url"]))
+        if "url" in answer:
+            answer["url"] = self.local(str(answer["url"]))
+        return answer
+
+    def part_url(self, name: str, number: int) -> str:
+        """Return where to PUT one part of a file that was opened."""
+        about = {"name": name, "numbers": [number]}
+        answer = self._post("outputs/parts", about, RESULT_PAUSES)
+        return str(answer["parts"][0]["url"])
 
     def finish(self, manifest: dict[str, Any]) -> None:
         """Deliver the manifest, the last thing an attempt does."""
@@ -91,7 +101,7 @@ class Slipway:
         """Return a link of the server's, at the address where this worker reaches it."""
         if not url.startswith(f"{self._envelope.public_url}/"):
             return url
-        return self.url + url.removeprefix(self._envelope.public_url)
+        return self._envelope.url + url.removeprefix(self._envelope.public_url)
 
     def _post(
         self, call: str, body: dict[str, Any], pauses: tuple[float, ...] = PAUSES
@@ -105,24 +115,31 @@ class Slipway:
         return answer
 
 
-def insist(
-    send: Any, what: str, pauses: tuple[float, ...] = RESULT_PAUSES
-) -> httpx.Response:
-    """Call `send` until the server answers; raise `Over` or `Undeliverable`."""
+def insist(send: Any, what: str, pauses: tuple[float, ...] = RESULT_PAUSES) -> Any:
+    """Call `send` until the server answers; raise `Over` or `Undeliverable`.
+
+    A `send` that returns None has seen to everything itself.
+    """
     for pause in (*pauses, None):
         try:
-            response: httpx.Response = send()
+            response: httpx.Response | None = send()
         except httpx.HTTPError as error:
             problem = type(error).__name__
         else:
-            if response.status_code == httpx.codes.CONFLICT:
-                raise Over(response.text[:200])
-            if response.is_success:
+            if response is None or response.is_success:
                 return response
-            problem = f"HTTP {response.status_code}: {response.text[:200]}"
-            if response.status_code not in RETRIED_STATUSES:
-                raise Undeliverable(f"{what}: {problem}")
+            problem = _problem_of(response, what)
         if pause is not None:
             logger.warning("%s: %s; again in %s s", what, problem, pause)
             time.sleep(pause)
     raise Undeliverable(f"{what}: {problem}")
+
+
+def _problem_of(response: httpx.Response, what: str) -> str:
+    """Return what to say of an answer that may be better next time; raise for others."""
+    if response.status_code == httpx.codes.CONFLICT:
+        raise Over(response.text[:200])
+    problem = f"HTTP {response.status_code}: {response.text[:200]}"
+    if response.status_code not in RETRIED_STATUSES:
+        raise Undeliverable(f"{what}: {problem}")
+    return problem

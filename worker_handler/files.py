@@ -23,10 +23,12 @@ class Interrupted(Exception):
     """A download broke off; what came is kept and can be continued."""
 
 
-def download(url: str, target: Path, *, trusted: str, job: JobContext) -> None:
+def download(
+    url: str, target: Path, *, trusted: tuple[str, ...], job: JobContext
+) -> None:
     """Fetch `url` to `target`, continuing after breaks; raise `InputUnavailable`.
 
-    `trusted` is the base URL of our own server, which may be private.
+    `trusted` are the base URLs of our own server and its bucket, which may be private.
     """
     for pause in (*PAUSES, None):
         try:
@@ -40,7 +42,7 @@ def download(url: str, target: Path, *, trusted: str, job: JobContext) -> None:
         time.sleep(pause)
 
 
-def _fetch(url: str, target: Path, trusted: str, job: JobContext) -> None:
+def _fetch(url: str, target: Path, trusted: tuple[str, ...], job: JobContext) -> None:
     have = target.stat().st_size if target.exists() else 0
     with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
         for _ in range(MAX_REDIRECTS + 1):
@@ -58,11 +60,13 @@ def _fetch(url: str, target: Path, trusted: str, job: JobContext) -> None:
     raise InputUnavailable("The address redirects too often.")
 
 
-def _request(client: httpx.Client, url: str, have: int, trusted: str) -> httpx.Request:
+def _request(
+    client: httpx.Client, url: str, have: int, trusted: tuple[str, ...]
+) -> httpx.Request:
     """Build a request to the checked address, keeping host name and TLS name."""
     headers = {"Range": f"bytes={have}-"} if have else {}
     headers["Accept-Encoding"] = "identity"
-    if trusted and url.startswith(f"{trusted}/"):
+    if any(base and url.startswith(f"{base}/") for base in trusted):
         return client.build_request("GET", url, headers=headers)
     address, parsed = public_address(url), httpx.URL(url)
     headers["Host"] = parsed.netloc.decode()
@@ -112,34 +116,70 @@ def _reason(error: Exception) -> str:
 
 
 def upload(slipway: Slipway, output: Output, job: JobContext) -> dict[str, Any]:
-    """Send one output file; return its line of the manifest."""
-    size = output.path.stat().st_size
+    """Send one output file; return its line of the manifest.
 
-    def send() -> httpx.Response:
+    The server says where: to itself, or to its bucket, large files in parts.
+    """
+    size, sha256 = output.path.stat().st_size, _sha256(output.path)
+    line = {"name": output.name, "size": size, "sha256": sha256}
+
+    def send() -> httpx.Response | None:
         job.check_cancelled()
-        url = slipway.output_url(output.name, output.content_type)
-        return httpx.put(
-            url,
-            content=_pieces(output.path, job, size),
-            headers={"Content-Length": str(size)},
-            timeout=TIMEOUT,
-            trust_env=False,
-        )
+        way = slipway.open_output(output.name, output.content_type, size)
+        if way["method"] == "PUT_PARTS":
+            _send_parts(slipway, output, job, int(way["part_size"]))
+            return None
+        pieces = _pieces(output.path, job, 0, size)
+        return _put(str(way["url"]), pieces, size, way.get("headers"))
 
-    stored: dict[str, Any] = insist(send, f"upload of {output.name}").json()
-    sha256 = _sha256(output.path)
-    if stored != {"name": output.name, "size": size, "sha256": sha256}:
+    answer = insist(send, f"upload of {output.name}")
+    # Our server measures what comes; a bucket is asked by the server, later.
+    is_measured = answer is not None and answer.status_code == httpx.codes.CREATED
+    if is_measured and answer.json() != line:
         raise RuntimeError(f"{output.name} arrived changed")
-    return {"name": output.name, "size": size, "sha256": sha256}
+    return line
 
 
-def _pieces(path: Path, job: JobContext, size: int) -> Iterator[bytes]:
-    sent = 0
+def _send_parts(
+    slipway: Slipway, output: Output, job: JobContext, part_size: int
+) -> None:
+    size = output.path.stat().st_size
+    for number, start in enumerate(range(0, size, part_size), 1):
+        length = min(part_size, size - start)
+
+        def send(
+            number: int = number, start: int = start, length: int = length
+        ) -> httpx.Response:
+            job.check_cancelled()
+            url = slipway.part_url(output.name, number)
+            return _put(url, _pieces(output.path, job, start, length), length)
+
+        insist(send, f"part {number} of {output.name}")
+
+
+def _put(
+    url: str,
+    pieces: Iterator[bytes],
+    size: int,
+    headers: dict[str, str] | None = None,
+) -> httpx.Response:
+    return httpx.put(
+        url,
+        content=pieces,
+        headers={**(headers or {}), "Content-Length": str(size)},
+        timeout=TIMEOUT,
+        trust_env=False,
+    )
+
+
+def _pieces(path: Path, job: JobContext, start: int, length: int) -> Iterator[bytes]:
+    size, sent = path.stat().st_size, 0
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
+        file.seek(start)
+        while sent < length and (piece := file.read(min(PIECE, length - sent))):
             yield piece
             sent += len(piece)
-            job.progress(sent / size, "uploading")
+            job.progress((start + sent) / size, "uploading")
 
 
 def _sha256(path: Path) -> str:

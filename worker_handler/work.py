@@ -104,7 +104,7 @@ def _run(
     named = envelope.runner if envelope else str(job.get("endpoint") or "")
     runner = ready_runner(_known(named))
     inputs: RunnerInputs = runner.Inputs.model_validate(raw)
-    trusted = slipway.url if slipway else ""
+    trusted = slipway.trusted if slipway else ()
     for name, file in inputs.files().items():
         target = context.folder / f"input-{name}"
         url = slipway.local(file.root) if slipway else file.root

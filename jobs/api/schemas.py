@@ -150,10 +150,38 @@ class UploadIn(StrictSchema):
 
     filename: str = Field(..., max_length=1000)
     size: int = Field(..., ge=0, lt=2**53)
+    sha256: str = Field("", pattern="^(|[0-9a-fA-F]{64})$")
+
+
+class PartNumbers(StrictSchema):
+    """Parts to get links for."""
+
+    numbers: list[int] = Field(..., min_length=1, max_length=100)
+
+
+class PartLink(Schema):
+    """Where to PUT one part, and exactly how many bytes."""
+
+    number: int
+    size: int
+    url: str
+
+
+class PartLinks(Schema):
+    """Links for parts."""
+
+    parts: list[PartLink]
+
+
+class PartOut(Schema):
+    """A part that has arrived."""
+
+    number: int
+    size: int
 
 
 class UploadOut(Schema):
-    """An upload. Send the bytes to `url` by `method` (tus 1.0: PATCH)."""
+    """An upload. `method` tus: PATCH to `url`; `s3_multipart`: PUT parts by links."""
 
     id: str
     filename: str
@@ -165,6 +193,10 @@ class UploadOut(Schema):
     problem: str
     method: str
     url: str
+    part_size: int | None
+    part_count: int | None
+    parts: list[PartOut] = []
+    deduplicated: bool = False
     expires_at: datetime | None
 
 

@@ -1,4 +1,4 @@
-"""`/api/v1/uploads`: open an upload; its bytes go by tus."""
+"""`/api/v1/uploads`: open an upload; its bytes go by tus, or in parts to the bucket."""
 
 from typing import Any
 from uuid import UUID
@@ -8,29 +8,58 @@ from ninja import Router, Status
 
 from jobs.api.auth import ApiRequest
 from jobs.api.errors import require
-from jobs.api.schemas import UploadIn, UploadOut
+from jobs.api.schemas import PartLinks, PartNumbers, UploadIn, UploadOut
 from jobs.errors import Conflict, NotFound
 from jobs.models import Upload
+from jobs.services import multipart
 from jobs.services import uploads as service
+from jobs.storage import S3
 
 router = Router()
 
 
 @router.post("", response={201: UploadOut}, summary="Open an upload")
 def create_upload(request: ApiRequest, body: UploadIn) -> Status[dict[str, Any]]:
-    """Open an upload; send its bytes with tus PATCH requests to `url`."""
+    """Open an upload, and send its bytes by its `method`.
+
+    `tus`: PATCH them to `url` (tus 1.0). `s3_multipart`: ask `parts` for links, PUT every
+    part, then call `complete`. With `sha256`, a file that is here already is not sent
+    again (`deduplicated`); what arrives is rejected when it differs.
+    """
     require(request, "uploads:write")
-    upload = service.open_upload(
-        owner=request.auth.owner, filename=body.filename, size=body.size
+    owner = request.auth.owner
+    same = service.known(owner, size=body.size, sha256=body.sha256)
+    upload = same or service.open_upload(
+        owner=owner, filename=body.filename, size=body.size, sha256=body.sha256
     )
-    return Status(201, _json(request, upload))
+    return Status(201, _json(request, upload) | {"deduplicated": same is not None})
+
+
+@router.post("/{upload_id}/parts", response=PartLinks, summary="Get links for parts")
+def sign_parts(request: ApiRequest, upload_id: UUID, body: PartNumbers) -> Any:
+    """Return where to PUT parts of an `s3_multipart` upload, good for an hour."""
+    require(request, "uploads:write")
+    links = multipart.links(_upload(request, upload_id), body.numbers)
+    return {"parts": [vars(link) for link in links]}
+
+
+@router.post("/{upload_id}/complete", response=UploadOut, summary="Complete an upload")
+def complete_upload(request: ApiRequest, upload_id: UUID) -> dict[str, Any]:
+    """Make one file of the parts. Safe to repeat; what is missing is named (409)."""
+    require(request, "uploads:write")
+    upload = _upload(request, upload_id)
+    multipart.complete(upload)
+    return _json(request, upload)
 
 
 @router.get("/{upload_id}", response=UploadOut, summary="Read an upload")
 def read_upload(request: ApiRequest, upload_id: UUID) -> dict[str, Any]:
     """Return an upload: how much has arrived, and what it turned out to be."""
     require(request, "uploads:write")
-    return _json(request, _upload(request, upload_id))
+    upload = _upload(request, upload_id)
+    parts = [vars(part) for part in multipart.arrived(upload)]
+    upload.refresh_from_db()
+    return _json(request, upload) | {"parts": parts}
 
 
 @router.delete("/{upload_id}", response={204: None}, summary="Delete an upload")
@@ -62,7 +91,9 @@ def _json(request: ApiRequest, upload: Upload) -> dict[str, Any]:
         "content_type": upload.content_type,
         "sha256": upload.sha256,
         "problem": upload.problem,
-        "method": "tus",
-        "url": request.build_absolute_uri(path),
+        "method": "s3_multipart" if upload.store == S3 else "tus",
+        "url": "" if upload.store == S3 else request.build_absolute_uri(path),
+        "part_size": upload.part_size or None,
+        "part_count": upload.part_count or None,
         "expires_at": upload.expires_at,
     }

@@ -8,7 +8,11 @@ from jobs.models.ids import new_id
 
 
 class Artifact(models.Model):
-    """One whole file in the store, as measured when its last byte came in."""
+    """One file in a store, as measured when its last byte came in.
+
+    A worker sends its files to a bucket without us: there, `size` and `sha256` are what
+    the worker announces until the collector has looked.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     attempt = models.ForeignKey(Attempt, models.CASCADE, related_name="artifacts")
@@ -16,7 +20,12 @@ class Artifact(models.Model):
     content_type = models.CharField(max_length=120)
     size = models.BigIntegerField()
     sha256 = models.CharField(max_length=64)
+    store = models.CharField(max_length=10, default="local", editable=False)
     key = models.CharField(max_length=200, unique=True)
+    multipart_id = models.CharField(
+        max_length=1024, blank=True, help_text="The bucket's id while parts arrive."
+    )
+    part_size = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=now, editable=False)
 
     class Meta:
@@ -27,3 +36,12 @@ class Artifact(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def part_count(self) -> int:
+        """How many parts it comes in."""
+        return -(-self.size // self.part_size) if self.part_size else 0
+
+    def size_of_part(self, number: int) -> int:
+        """Return the bytes of a part, counted from 1; all but the last are equal."""
+        return min(self.part_size, self.size - (number - 1) * self.part_size)

@@ -11,6 +11,8 @@ from jsonschema.exceptions import SchemaError
 
 from jobs import links
 
+_KEEP = "Days after its end that {} are kept. 0: for ever. Blank: as everywhere."
+
 
 class Endpoint(models.Model):
     """Where jobs of one kind run, and how its input looks."""
@@ -90,6 +92,17 @@ class Endpoint(models.Model):
         "taking turns. 0: workers times concurrency and a margin. Blank: no limit.",
     )
     execution_timeout_seconds = models.PositiveIntegerField(default=3600)
+    keep_inputs_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_KEEP.format("the files of a job's input")
+    )
+    keep_results_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text=_KEEP.format("completed jobs and their files")
+    )
+    keep_failed_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text=_KEEP.format("jobs that ended without a result"),
+    )
     # Since when, when last and how often in a row RunPod answered 404 for all of it.
     unreachable_at = models.DateTimeField(null=True, blank=True, editable=False)
     not_found_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -12,6 +12,7 @@ from django.utils.timezone import now
 
 from jobs.models.endpoint import Endpoint
 from jobs.models.ids import new_id
+from jobs.models.upload import Upload
 from jobs.states import ACTIVE, ENDS, Actor, JobStatus, Reason, check_move
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def visible_to(self, user: Any) -> Self:
         """Leave only what `user` may see. The one filter by owner there is."""
-        return self if user.is_staff else self.filter(owner=user)
+        there = self.filter(deleting_at=None)
+        return there if user.is_staff else there.filter(owner=user)
 
     def active(self) -> Self:
         """Leave the jobs that have not ended."""
@@ -98,6 +100,17 @@ class Job(models.Model):
     created_at = models.DateTimeField(default=now, editable=False)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True, editable=False)
+    uploads = models.ManyToManyField(
+        Upload, related_name="jobs", editable=False, help_text="The files it needs."
+    )
+    is_kept = models.BooleanField(
+        "kept", default=False, help_text="Never deleted for its age."
+    )
+    deleting_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="Marked: gone for everybody, while its files are being deleted.",
+    )
 
     objects = JobQuerySet.as_manager()
 
@@ -110,6 +123,12 @@ class Job(models.Model):
             # Lists of one owner, newest first.
             models.Index(
                 fields=["owner", "-created_at", "-id"], name="job_owner_newest"
+            ),
+            # What is old enough to be deleted.
+            models.Index(
+                fields=["finished_at"],
+                name="job_retention",
+                condition=Q(finished_at__isnull=False, is_kept=False),
             ),
             # Whose turn it is among the held jobs of an endpoint, and positions.
             models.Index(

@@ -48,6 +48,22 @@ class Upload(models.Model):
     content_type = models.CharField(max_length=120, blank=True)
     sha256 = models.CharField(max_length=64, blank=True)
     problem = models.CharField(max_length=200, blank=True)
+    store = models.CharField(max_length=10, default="local", editable=False)
+    multipart_id = models.CharField(
+        max_length=1024, blank=True, help_text="The bucket's id while parts arrive."
+    )
+    part_size = models.BigIntegerField(default=0)
+    fingerprint = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="What a browser knows a file by before it has read it.",
+    )
+    declared_sha256 = models.CharField(max_length=64, blank=True)
+    unchecked_from = models.BigIntegerField(
+        null=True,
+        editable=False,
+        help_text="Bytes from here on came with a checksum that nobody has compared yet.",
+    )
     writer_no = models.BigIntegerField(
         default=0, help_text="The newest writer's number."
     )
@@ -60,6 +76,9 @@ class Upload(models.Model):
     class Meta:
         ordering = ["-created_at"]
         indexes = [
+            # Is this file here already, or half of it?
+            models.Index(fields=["owner", "sha256"], name="upload_known"),
+            models.Index(fields=["owner", "fingerprint"], name="upload_fingerprint"),
             # The sweep of unfinished uploads.
             models.Index(
                 fields=["expires_at"],
@@ -75,6 +94,15 @@ class Upload(models.Model):
     def key(self) -> str:
         """Where its bytes lie in the store."""
         return f"in/{self.id.hex}"
+
+    @property
+    def part_count(self) -> int:
+        """How many parts it comes in; 0 where it comes as a stream."""
+        return -(-self.size // self.part_size) if self.part_size else 0
+
+    def size_of_part(self, number: int) -> int:
+        """Return the bytes of a part, counted from 1; all but the last are equal."""
+        return min(self.part_size, self.size - (number - 1) * self.part_size)
 
     @property
     def is_whole(self) -> bool:

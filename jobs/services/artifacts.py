@@ -9,13 +9,13 @@ from django.utils.timezone import now
 from jobs import conf, nudge
 from jobs.failpoints import failpoint
 from jobs.models import Artifact, Attempt, Endpoint, Job
-from jobs.services import collection
+from jobs.services import collection, outputs
 from jobs.states import Actor, JobStatus
-from jobs.storage import StoreFull, store
+from jobs.storage import LOCAL, S3, StoreError, local
 
 logger = logging.getLogger(__name__)
 MANIFEST_WAIT_SECONDS = 60
-FULL_PAUSE_SECONDS = 60
+STORE_PAUSE_SECONDS = 60
 
 
 def collect(job: Job, attempt: Attempt | None = None) -> None:
@@ -37,20 +37,37 @@ def collect(job: Job, attempt: Attempt | None = None) -> None:
 
 
 def fetch(job: Job) -> None:
-    """Save the files in a plain output, then end the job. May take minutes."""
+    """Save or check files where that may take minutes, then end the job."""
     if job.status != JobStatus.FINALIZING or not collection.take(job):
         return
     attempt = job.attempts.get(number=job.attempt_no)
     try:
-        output, notes = collection.save(job, attempt)
-    except StoreFull:
-        logger.warning("job=%s waits for disk space to save its result", job.pk)
-        job.look_again_in(FULL_PAUSE_SECONDS)
-        return
+        if attempt.manifest is not None:
+            _settle_in_bucket(job, attempt)
+        else:
+            output, notes = collection.save(job, attempt)
+            Attempt.objects.filter(pk=attempt.pk).update(notes=notes)
+            _complete(job, attempt, output)
+    except StoreError as error:
+        logger.warning("job=%s waits to save its result: %s", job.pk, error)
+        job.look_again_in(STORE_PAUSE_SECONDS)
     finally:
         collection.release(job)
-    Attempt.objects.filter(pk=attempt.pk).update(notes=notes)
-    _complete(job, attempt, output)
+
+
+def _settle_in_bucket(job: Job, attempt: Attempt) -> None:
+    """Compare what a worker sent to the bucket with its manifest."""
+    manifest: dict[str, Any] = attempt.manifest or {}
+    stored = {artifact.name: artifact for artifact in attempt.artifacts.all()}
+    for file in manifest["files"]:
+        artifact = stored.get(file["name"])
+        problem = _mismatch(file, artifact)
+        if artifact and artifact.store == S3:
+            problem = outputs.settle(artifact, file, lambda: collection.keep_taken(job))
+        if problem:
+            _fail(job, "bad_manifest", problem)
+            return
+    _complete(job, attempt, manifest.get("output"))
 
 
 def of_job(job: Job) -> list[Artifact]:
@@ -81,6 +98,10 @@ def _collect_plain(job: Job, attempt: Attempt) -> None:
 def _collect_manifest(job: Job, attempt: Attempt) -> None:
     manifest: dict[str, Any] = attempt.manifest or {}
     stored = {artifact.name: artifact for artifact in attempt.artifacts.all()}
+    if any(artifact.store == S3 for artifact in stored.values()):
+        job.look_again_in(conf.STEP_LEASE_SECONDS)
+        nudge.collect(job.pk)
+        return
     for file in manifest["files"]:
         problem = _mismatch(file, stored.get(file["name"]))
         if problem:
@@ -95,7 +116,7 @@ def _mismatch(file: dict[str, Any], artifact: Artifact | None) -> str:
         return f"The worker names {name}, which it never delivered."
     if (artifact.size, artifact.sha256) != (file["size"], file["sha256"]):
         return f"{name} is not the file the worker describes."
-    if store().size(artifact.key) != artifact.size:
+    if artifact.store == LOCAL and local().size(artifact.key) != artifact.size:
         return f"{name} is damaged in our storage."
     return ""
 

@@ -8,7 +8,7 @@ from django.db.models import F
 from django.utils.timezone import now
 
 from jobs.errors import Conflict, NotFound
-from jobs.models import Artifact, Attempt, Job
+from jobs.models import Attempt, Job
 from jobs.services import sync
 from jobs.states import ACTIVE, REMOTE, JobStatus
 
@@ -55,26 +55,6 @@ def report_progress(attempt: Attempt, progress: dict[str, Any]) -> bool:
         progress=progress, progress_seq=progress["seq"], revision=F("revision") + 1
     )
     return current.filter(cancel_requested_at=None).exists()
-
-
-def keep_artifact(
-    attempt: Attempt, *, name: str, content_type: str, size: int, sha256: str, key: str
-) -> str:
-    """Remember a file that has arrived whole; return the key of one it replaces."""
-    if attempt.manifest is not None:
-        raise Conflict("This attempt has its result already.", code="done")
-    old = Artifact.objects.filter(attempt=attempt, name=name).first()
-    Artifact.objects.update_or_create(
-        attempt=attempt,
-        name=name,
-        defaults={
-            "content_type": content_type[:120],
-            "size": size,
-            "sha256": sha256,
-            "key": key,
-        },
-    )
-    return old.key if old else ""
 
 
 def finish(attempt: Attempt, manifest: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 
 from jobs.models import Endpoint, Job, Upload
 from jobs.services import jobs, uploads
-from jobs.storage import store
+from jobs.storage import LOCAL, local
 
 LOCAL_QUEUE = "local"
 LOCAL_PROOF_SECONDS = 30
@@ -65,10 +65,8 @@ def ensure_sample_job(owner: Any, sample: Path) -> Job | None:
 def _stored(owner: Any, path: Path) -> Upload:
     """Put a local file in the store as an upload of `owner`."""
     upload = uploads.open_upload(
-        owner=owner, filename=path.name, size=path.stat().st_size
+        owner=owner, filename=path.name, size=path.stat().st_size, to=LOCAL
     )
-    with store().writer(upload.key, 0) as writer:
-        writer.write(path.read_bytes())
-        writer.flush_to_disk()
+    local().save(upload.key, [path.read_bytes()])
     uploads.finish_if_whole(upload)
     return upload

@@ -21,7 +21,7 @@ from jobs.failpoints import failpoint
 from jobs.models import Artifact, Attempt, Job, Lease
 from jobs.services import content_types, output_files
 from jobs.services.output_files import Found
-from jobs.storage import StoreFull, Writer, store
+from jobs.storage import StoreFull, current_name, store
 
 logger = logging.getLogger(__name__)
 PIECE = 1024 * 1024
@@ -30,6 +30,7 @@ TRY_PAUSES = (1.0, 3.0)
 LEASE_SECONDS = 30.0  # longer than any silence that `egress` puts up with
 RENEW_SECONDS = 3.0
 _PROCESS = uuid.uuid4().hex
+_renewed: dict[uuid.UUID, float] = {}
 
 
 class NotSaved(Exception):
@@ -93,39 +94,42 @@ def _save_one(
     Artifact.objects.update_or_create(
         attempt=attempt,
         name=name,
-        defaults={"content_type": kind, "size": size, "sha256": sha256, "key": key},
+        defaults={
+            "content_type": kind,
+            "size": size,
+            "sha256": sha256,
+            "store": current_name(),
+            "key": key,
+        },
     )
     return name
 
 
 def _store(job: Job, key: str, found: Found) -> tuple[int, str, bytes]:
     """Write one file; return (size, sha256, its first bytes)."""
-    store().delete(key)
-    try:
-        with store().writer(key, 0) as writer:
-            written = _write(job, writer, _pieces(found))
-            writer.flush_to_disk()
-    except (NotSaved, httpx.HTTPError, EgressRefused, StoreFull):
-        store().delete(key)
-        raise
-    return written
+    measured = _Measured(job, _pieces(found))
+    store().save(key, measured)
+    return measured.size, measured.digest.hexdigest(), measured.head
 
 
-def _write(job: Job, writer: Writer, pieces: Iterator[bytes]) -> tuple[int, str, bytes]:
-    digest, size, head, renewed_at = hashlib.sha256(), 0, b"", 0.0
-    for piece in pieces:
-        size += len(piece)
-        if size > conf.COLLECT_MAX_BYTES:
-            raise NotSaved("it is larger than the limit")
-        writer.write(piece)
-        digest.update(piece)
-        head = head or piece[: content_types.HEAD_BYTES]
-        if time.monotonic() - renewed_at > RENEW_SECONDS:
-            renew(job)
-            renewed_at = time.monotonic()
-    if not size:
-        raise NotSaved("it is empty")
-    return size, digest.hexdigest(), head
+class _Measured:
+    """The pieces of a file, measured on their way; keeps the job while they come."""
+
+    def __init__(self, job: Job, pieces: Iterator[bytes]) -> None:
+        self._job, self._pieces = job, pieces
+        self.digest, self.size, self.head = hashlib.sha256(), 0, b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.size += len(piece)
+            if self.size > conf.COLLECT_MAX_BYTES:
+                raise NotSaved("it is larger than the limit")
+            self.digest.update(piece)
+            self.head = self.head or piece[: content_types.HEAD_BYTES]
+            yield piece
+            keep_taken(self._job)
+        if not self.size:
+            raise NotSaved("it is empty")
 
 
 def take(job: Job) -> bool:
@@ -139,8 +143,16 @@ def renew(job: Job) -> None:
     job.look_again_in(conf.STEP_LEASE_SECONDS)
 
 
+def keep_taken(job: Job) -> None:
+    """Call often while working: renews what `take` took, every few seconds."""
+    if time.monotonic() - _renewed.get(job.pk, 0.0) > RENEW_SECONDS:
+        _renewed[job.pk] = time.monotonic()
+        renew(job)
+
+
 def release(job: Job) -> None:
     """Nothing is left to save, or somebody else shall try."""
+    _renewed.pop(job.pk, None)
     Lease.objects.filter(name=_lease(job), holder=_holder()).delete()
 
 
@@ -164,7 +176,8 @@ def _pieces(found: Found) -> Iterator[bytes]:
         length = int(response.headers.get("content-length") or 0)
         if length > conf.COLLECT_MAX_BYTES:
             raise NotSaved("it is larger than the limit")
-        if length > store().free_bytes() - conf.DISK_RESERVE_BYTES:
+        free = store().free_bytes()
+        if free is not None and length > free - conf.DISK_RESERVE_BYTES:
             raise StoreFull("The disk is full.")
         came = 0
         for piece in response.iter_raw(PIECE):

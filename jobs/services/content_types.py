@@ -1,5 +1,7 @@
 """What a file is, told by its first bytes and never by its name."""
 
+from collections.abc import Iterable
+
 import puremagic
 
 HEAD_BYTES = 8192
@@ -38,6 +40,23 @@ def sniff(head: bytes) -> str:
     except (puremagic.PureError, ValueError):
         return UNKNOWN
     return str(found) or UNKNOWN
+
+
+def is_any(content_type: str, patterns: Iterable[str]) -> bool:
+    """Whether a type is one of `patterns`, such as `image/png` or `video/*`."""
+    return any(
+        content_type.startswith(pattern[:-1])
+        if pattern.endswith("/*")
+        else content_type == pattern
+        for pattern in patterns
+    )
+
+
+def words_for(content_type: str) -> str:
+    """Return what to call such a file in a sentence."""
+    if content_type in {"", UNKNOWN}:
+        return "of a kind we do not recognise"
+    return "text" if content_type.startswith("text/") else content_type
 
 
 def _iso_media(brand: bytes) -> str:

@@ -5,7 +5,7 @@ In `input`, a field that takes a file accepts `"upload:<id>"` or an http(s) URL.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -18,6 +18,7 @@ from jsonschema.exceptions import ValidationError
 from jobs import clean_json, conf, links
 from jobs.errors import InvalidInput, Problem, TooLarge
 from jobs.models import Attempt, Endpoint, Job, Upload
+from jobs.services import content_types, downloads
 
 _UPLOAD = re.compile(
     r"^upload:([0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12})$"
@@ -86,7 +87,9 @@ def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
         + job.endpoint.execution_timeout_seconds
         + conf.LINK_MARGIN_SECONDS
     )
-    input: dict[str, Any] = _with_links(job.input, lives)
+    found = Upload.objects.in_bulk(uploads_of(job.input))
+    urls = {pk: downloads.for_worker(upload, lives) for pk, upload in found.items()}
+    input: dict[str, Any] = _with_links(job.input, urls)
     if job.endpoint.contract == Endpoint.Contract.SLIPWAY:
         input["_slipway"] = {
             "job": str(job.pk),
@@ -94,20 +97,18 @@ def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
             "token": links.sign(links.ATTEMPT, attempt.pk.hex, lives=lives),
             "url": settings.PUBLIC_URL,
             "runner": job.endpoint.runner,
+            "bucket_url": downloads.bucket_url(),
         }
     return input
 
 
-def _with_links(value: Any, lives: timedelta) -> Any:
+def _with_links(value: Any, urls: Mapping[UUID, str]) -> Any:
     if isinstance(value, dict):
-        return {key: _with_links(item, lives) for key, item in value.items()}
+        return {key: _with_links(item, urls) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_links(item, lives) for item in value]
+        return [_with_links(item, urls) for item in value]
     match = _UPLOAD.match(value) if isinstance(value, str) else None
-    if not match:
-        return value
-    signed = links.sign(links.FILE, f"upload.{UUID(match[1]).hex}", lives=lives)
-    return f"{settings.PUBLIC_URL}/files/{signed}"
+    return urls.get(UUID(match[1]), value) if match else value
 
 
 def _strings(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
@@ -147,26 +148,12 @@ def upload_problem(upload: Upload | None, accept: list[str]) -> str:
         return "This upload is not finished yet. Wait for it, or resume it."
     if upload.size == 0:
         return f"{upload.filename} is empty. Choose another file."
-    if accept and not any(_accepts(kind, upload.content_type) for kind in accept):
+    if accept and not content_types.is_any(upload.content_type, accept):
         return (
-            f"{upload.filename} is {_kind_of(upload.content_type)}; "
+            f"{upload.filename} is {content_types.words_for(upload.content_type)}; "
             f"this field takes {_kinds(accept)}."
         )
     return ""
-
-
-def _accepts(pattern: str, content_type: str) -> bool:
-    if pattern.endswith("/*"):
-        return content_type.startswith(pattern[:-1])
-    return pattern == content_type
-
-
-def _kind_of(content_type: str) -> str:
-    if content_type in {"", "application/octet-stream"}:
-        return "of a kind we do not recognise"
-    if content_type.startswith("text/"):
-        return "text"
-    return content_type
 
 
 def _kinds(accept: list[str]) -> str:

@@ -58,8 +58,10 @@ def create(
             source_job=source_job,
         )
         job.events.create(new_status=job.status, actor=Actor.USER)
+        files = Upload.objects.filter(pk__in=inputs.uploads_of(input))
+        job.uploads.set(files)
         # A file that a job needs no longer expires with the unfinished ones.
-        Upload.objects.filter(pk__in=inputs.uploads_of(input)).update(expires_at=None)
+        files.update(expires_at=None)
     return job
 
 

@@ -1,41 +1,86 @@
-"""Uploads from their first byte to `ready`: open, finish, verify, expire."""
+"""Uploads from their first byte to `ready`: open, finish, verify, expire.
+
+Bytes come as a stream to our disk (tus) or in parts to the bucket (`multipart`); both
+end in `finish`.
+"""
 
 import hashlib
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q
 from django.utils.timezone import now
 
 from jobs import conf, nudge
-from jobs.errors import NoSpace, TooLarge
 from jobs.models import Upload
-from jobs.services import content_types, filenames
-from jobs.storage import store
+from jobs.services import content_types, filenames, image_sizes, quotas
+from jobs.storage import LOCAL, S3, bucket, current_name, local, store
 
 S = Upload.Status
+MIB = 1024 * 1024
 
 
-def open_upload(*, owner: Any, filename: str, size: int) -> Upload:
-    """Open an upload of exactly `size` bytes; raise `TooLarge` or `NoSpace`."""
-    if size > conf.UPLOAD_MAX_BYTES:
-        limit = conf.UPLOAD_MAX_BYTES // 1024**3
-        raise TooLarge(f"The file is larger than the limit of {limit} GiB.")
-    open_bytes = Upload.objects.filter(status=S.UPLOADING).aggregate(
-        left=Sum(F("size") - F("received"))
-    )["left"]
-    free = store().free_bytes() - conf.DISK_RESERVE_BYTES - (open_bytes or 0)
-    if size > free:
-        raise NoSpace("There is not enough free space on the server for this file.")
-    upload = Upload.objects.create(
-        owner=owner, filename=filenames.clean(filename), size=size
+def open_upload(
+    *,
+    owner: Any,
+    filename: str,
+    size: int,
+    sha256: str = "",
+    fingerprint: str = "",
+    to: str = "",
+) -> Upload:
+    """Open an upload of exactly `size` bytes in the store `to`, or that of new files.
+
+    `sha256` is what the client promises; what arrives is rejected if it differs. Raise
+    `TooLarge` or `NoSpace`.
+    """
+    # No bucket takes a file without parts.
+    name = (to or current_name()) if size else LOCAL
+    quotas.check(owner, size, store(name))
+    upload = Upload(
+        owner=owner,
+        filename=filenames.clean(filename),
+        size=size,
+        store=name,
+        declared_sha256=sha256.lower(),
+        fingerprint=fingerprint,
     )
+    if name == S3:
+        upload.multipart_id = bucket().begin(upload.key)
+        upload.part_size = part_size(size)
+    upload.save(force_insert=True)
     if size == 0:
-        with store().writer(upload.key, 0):
-            pass
-        finish_if_whole(upload)
+        local().save(upload.key, [])
+        finish(upload)
     return upload
+
+
+def part_size(size: int) -> int:
+    """Return the size of all parts but the last: buckets take 10,000, R2 equal ones."""
+    least = -(-size // conf.PART_MAX_COUNT)
+    return max(int(conf.PART_MIN_BYTES), int(-(-least // MIB)) * MIB)
+
+
+def known(owner: Any, *, size: int, sha256: str) -> Upload | None:
+    """Return a ready file of `owner` with the same content, which stays long enough."""
+    same = Upload.objects.filter(owner=owner, sha256=sha256.lower(), size=size)
+    soon = now() + timedelta(seconds=conf.KNOWN_MARGIN_SECONDS)
+    stays = same.filter(Q(expires_at=None) | Q(expires_at__gt=soon), status=S.READY)
+    return stays.order_by("-created_at").first() if sha256 else None
+
+
+def may_be_known(owner: Any, *, size: int, fingerprint: str) -> bool:
+    """Whether it is worth the client's time to hash the whole file."""
+    same = Upload.objects.filter(owner=owner, fingerprint=fingerprint, size=size)
+    return bool(fingerprint) and same.filter(status=S.READY).exists()
+
+
+def unfinished(owner: Any, *, size: int, fingerprint: str) -> Upload | None:
+    """Return the newest unfinished upload of the same file."""
+    same = Upload.objects.filter(owner=owner, fingerprint=fingerprint, size=size)
+    found = same.filter(status=S.UPLOADING).order_by("-created_at")
+    return found.first() if fingerprint else None
 
 
 def finish(upload: Upload) -> None:
@@ -44,10 +89,15 @@ def finish(upload: Upload) -> None:
     Small files are verified at once; large ones by Celery, and a job that needs one
     waits for it.
     """
-    head = b"".join(store().chunks(upload.key, 0, content_types.HEAD_BYTES))
+    head = b"".join(
+        store(upload.store).chunks(
+            upload.key, 0, min(upload.size, content_types.HEAD_BYTES)
+        )
+    )
     moved = upload.advance(
         S.VERIFYING,
         received=upload.size,
+        multipart_id="",
         content_type=content_types.sniff(head),
         expires_at=now() + timedelta(seconds=conf.UPLOAD_EXPIRES_SECONDS),
     )
@@ -60,28 +110,68 @@ def finish(upload: Upload) -> None:
 
 def finish_if_whole(upload: Upload) -> None:
     """Finish an upload whose last writer died after the last byte."""
-    is_here = upload.size == 0 or store().size(upload.key) == upload.size
-    if upload.status == S.UPLOADING and is_here:
-        finish(upload)
+    is_stream = upload.status == S.UPLOADING and upload.store == LOCAL
+    if is_stream and upload.unchecked_from is None:
+        is_here = upload.size == 0 or local().size(upload.key) == upload.size
+        if is_here:
+            finish(upload)
 
 
 def verify(upload: Upload) -> None:
     """Hash a whole upload and call it ready. Does nothing in any other status."""
     if upload.status != S.VERIFYING:
         return
-    if store().size(upload.key) != upload.size:
-        upload.advance(S.REJECTED, problem="The stored file is not whole.")
+    kept = store(upload.store)
+    if kept.size(upload.key) != upload.size:
+        reject(upload, "The stored file is not whole. Upload it again.")
         return
+    problem = _refused(upload)
+    if problem:
+        reject(upload, problem)
+        return
+    is_hashed = upload.store == LOCAL or upload.size <= conf.BUCKET_HASH_MAX_BYTES
+    sha256 = _sha256(upload) if is_hashed else ""
+    promised = upload.declared_sha256
+    if promised and sha256 and promised != sha256:
+        reject(upload, "The file is not what was announced. Upload it again.")
+        return
+    upload.advance(S.READY, sha256=sha256, ready_at=now())
+
+
+def reject(upload: Upload, problem: str) -> None:
+    """Say why a file is of no use, and forget its bytes."""
+    if upload.advance(S.REJECTED, problem=problem[:200]):
+        store(upload.store).delete(upload.key)
+
+
+def _sha256(upload: Upload) -> str:
     digest = hashlib.sha256()
-    for piece in store().chunks(upload.key, 0, upload.size):
+    for piece in store(upload.store).chunks(upload.key, 0, upload.size):
         digest.update(piece)
-    upload.advance(S.READY, sha256=digest.hexdigest(), ready_at=now())
+    return digest.hexdigest()
+
+
+def _refused(upload: Upload) -> str:
+    """Return why this installation does not take such a file, or an empty string."""
+    types = conf.UPLOAD_TYPES
+    if upload.size and types and not content_types.is_any(upload.content_type, types):
+        kind = content_types.words_for(upload.content_type)
+        return f"{upload.filename} is {kind}, which is not taken here."
+    if upload.content_type.startswith("image/"):
+        start = store(upload.store).chunks(
+            upload.key, 0, min(upload.size, image_sizes.HEAD_BYTES)
+        )
+        pixels = image_sizes.pixels(b"".join(start))
+        if pixels > conf.IMAGE_MAX_PIXELS:
+            millions = conf.IMAGE_MAX_PIXELS // 1_000_000
+            return f"{upload.filename} has more than {millions} million pixels."
+    return ""
 
 
 def take_over(upload: Upload) -> int:
     """Become the newest writer of an upload; the one before stops when it notices."""
     Upload.objects.filter(pk=upload.pk).update(writer_no=F("writer_no") + 1)
-    upload.refresh_from_db(fields=["writer_no"])
+    upload.refresh_from_db(fields=["writer_no", "unchecked_from"])
     return upload.writer_no
 
 
@@ -100,17 +190,31 @@ def note_received(upload: Upload, offset: int) -> None:
     )
 
 
+def note_unchecked(upload: Upload, offset: int | None) -> None:
+    """Bytes from `offset` on come with a checksum; None: it was right, or they are gone."""
+    Upload.objects.filter(pk=upload.pk).update(unchecked_from=offset)
+    upload.unchecked_from = offset
+
+
+def received(upload: Upload) -> int:
+    """Return how many bytes of a stream count: all but those nobody has compared."""
+    size = min(local().size(upload.key), upload.size)
+    return size if upload.unchecked_from is None else min(size, upload.unchecked_from)
+
+
 def delete(upload: Upload) -> None:
     """Forget an upload and its bytes: first the bytes, then the row."""
-    store().delete(upload.key)
+    if upload.multipart_id:
+        bucket().abort(upload.key, upload.multipart_id)
+    store(upload.store).delete(upload.key)
     upload.delete()
 
 
 def sweep() -> None:
     """Verify what was left, and remove uploads that nobody finished or used."""
-    for upload in Upload.objects.filter(status=S.UPLOADING)[:1000]:
+    for upload in Upload.objects.filter(status=S.UPLOADING, store=LOCAL)[:1000]:
         finish_if_whole(upload)
-    for upload in Upload.objects.filter(status=S.VERIFYING):
+    for upload in Upload.objects.filter(status=S.VERIFYING)[:1000]:
         verify(upload)
     for upload in Upload.objects.filter(expires_at__lte=now())[:100]:
         delete(upload)

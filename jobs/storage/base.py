@@ -1,8 +1,12 @@
 """The contract of a store and its errors."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
+
+# The names of stores, as rows keep them.
+LOCAL, S3 = "local", "s3"
 
 
 class StoreError(Exception):
@@ -15,6 +19,27 @@ class StoreFull(StoreError):
 
 class WrongOffset(StoreError):
     """The file does not end where the caller wants to go on."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part that has arrived whole. `number` counts from 1."""
+
+    number: int
+    size: int
+    etag: str
+
+
+class NoSuchMultipart(StoreError):
+    """The bucket knows no such unfinished file: finished, aborted, or never begun."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """How a file is to be served: response headers that a link carries."""
+
+    content_type: str
+    content_disposition: str
 
 
 class Writer(Protocol):
@@ -32,8 +57,7 @@ class Writer(Protocol):
 class Store(Protocol):
     """Holds files under server-made keys such as `in/<id>`."""
 
-    def writer(self, key: str, offset: int) -> AbstractContextManager[Writer]:
-        """Open `key` for appending at `offset`; create it when offset is 0."""
+    name: str
 
     def size(self, key: str) -> int:
         """Return the number of bytes stored; 0 when there is no such file."""
@@ -41,8 +65,17 @@ class Store(Protocol):
     def chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
         """Yield bytes `start` to `end` (exclusive) in pieces."""
 
+    def save(self, key: str, pieces: Iterable[bytes]) -> int:
+        """Write a whole file, replacing any; return its size once it is durable.
+
+        Whatever `pieces` raises passes through, and nothing is left then.
+        """
+
     def delete(self, key: str) -> None:
         """Remove the file; no error when it is not there."""
 
-    def free_bytes(self) -> int:
-        """Return how much more this store can take."""
+    def free_bytes(self) -> int | None:
+        """Return how much more this store can take; None when nobody knows a limit."""
+
+    def link(self, key: str, served: Served, lives: timedelta) -> str:
+        """Return an expiring URL of the store itself; empty where only we can serve."""

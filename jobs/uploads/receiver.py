@@ -1,14 +1,9 @@
-"""The raw ASGI receiver of file bytes: PATCH of an upload, PUT of a worker's output.
+"""The raw ASGI receiver of file bytes: PATCH of an upload, and POST with its first ones.
 
 Mounted by `webapp/asgi.py` in front of Django, because Django would spool the whole
 body first. Keeps every byte that came before a connection broke.
 """
 
-import asyncio
-import hashlib
-import json
-from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
 from io import BytesIO
 from typing import Any
 from uuid import UUID
@@ -16,19 +11,20 @@ from uuid import UUID
 from django.core.handlers.asgi import ASGIRequest
 
 from jobs import conf
-from jobs.errors import Conflict, LinkRefused, NotFound
-from jobs.models import Attempt, Upload
-from jobs.models.ids import new_id
-from jobs.services import attempts, uploads
-from jobs.services.output_links import OUTPUT_PATH, read_output_path
-from jobs.storage import StoreError, StoreFull, WrongOffset, store
-from jobs.storage.base import Writer
+from jobs.errors import NoSpace, TooLarge
+from jobs.models import Upload
+from jobs.services import uploads
+from jobs.storage import LOCAL, StoreError, StoreFull, WrongOffset
+from jobs.storage.disk import LocalWriter
 from jobs.threads import in_thread
 from jobs.uploads import tus
 from jobs.uploads.access import Denied, uploader
 from jobs.uploads.body import Body, Gone, Receive, TakenOver, write_all
+from jobs.uploads.outputs import OUTPUT_PATH, receive_output
+from jobs.uploads.raw import Send, answer, writer
+from jobs.uploads.tus import Checksum
+from jobs.uploads.tus_views import created, opened
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 TUS_PATH = "/uploads/tus/"
 
 
@@ -36,8 +32,12 @@ def receiver_for(scope: dict[str, Any]) -> Any:
     """Return the receiver that takes this request, or None for Django."""
     if scope["type"] != "http":
         return None
-    if scope["method"] == "PATCH" and scope["path"].startswith(TUS_PATH):
-        return receive_patch
+    if scope["path"].startswith(TUS_PATH):
+        if scope["method"] == "PATCH":
+            return receive_patch
+        kind = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
+        if scope["method"] == "POST" and kind == tus.MEDIA_TYPE:
+            return receive_creation
     if scope["method"] == "PUT" and scope["path"].startswith(OUTPUT_PATH):
         return receive_output
     return None
@@ -45,184 +45,139 @@ def receiver_for(scope: dict[str, Any]) -> Any:
 
 async def receive_patch(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Append a PATCH to its upload and answer as tus wants."""
+    await _receive(scope, receive, send, _open_patch, 204)
+
+
+async def receive_creation(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Open an upload and take its first bytes.
+
+    "The Client MAY include ... the entire upload data or parts of it in the body of the
+    POST request. ... the Server MUST include the Upload-Offset header in the response."
+    """
+    await _receive(scope, receive, send, _open_creation, 201)
+
+
+async def _receive(
+    scope: dict[str, Any], receive: Receive, send: Send, open_: Any, done: int
+) -> None:
     headers = {"tus-resumable": tus.VERSION}
     try:
-        upload, offset = await in_thread(_open_patch, scope)
-        headers["upload-offset"] = str(await _append(upload, offset, receive))
-        status, text = 204, ""
+        request = ASGIRequest(scope, BytesIO())
+        upload, offset, more = await in_thread(open_, request, scope)
+        promise = tus.checksum(request.headers.get("Upload-Checksum"))
+        offset = await _append(upload, offset, receive, promise)
+        headers |= more | {"upload-offset": str(offset)}
+        status, text = done, ""
     except Gone:
         return  # nobody is left to answer
     except (tus.TusError, Denied) as error:
         status, text = error.status, str(error)
         if status == 412:
             headers["tus-version"] = tus.VERSION
-    except WrongOffset as error:
-        status, text = 409, str(error)
+    except (WrongOffset, TooLarge) as error:
+        status, text = 409 if isinstance(error, WrongOffset) else 413, str(error)
     except TakenOver:
         status, text = 423, "A newer request goes on with this upload."
-    except StoreFull:
+    except (StoreFull, NoSpace):
         status, text = 507, "The server's disk is full. What has arrived is kept."
     except StoreError as error:
         status, text = 503, str(error)
-    await _answer(send, status, text.encode(), headers)
+    await answer(send, status, text.encode(), headers)
 
 
-def _open_patch(scope: dict[str, Any]) -> tuple[Upload, int]:
-    request = ASGIRequest(scope, BytesIO())
+def _open_creation(
+    request: ASGIRequest, _: dict[str, Any]
+) -> tuple[Upload, int, dict[str, str]]:
+    tus.check_version(request.headers.get("Tus-Resumable"))
+    upload = opened(request, uploader(request))
+    _check_length(request, upload, 0)
+    where = created(request, upload)
+    return upload, 0, {name.lower(): value for name, value in where.items()}
+
+
+def _open_patch(
+    request: ASGIRequest, scope: dict[str, Any]
+) -> tuple[Upload, int, dict[str, str]]:
     tus.check_version(request.headers.get("Tus-Resumable"))
     user = uploader(request)
     # "All PATCH requests MUST use Content-Type: application/offset+octet-stream,
     # otherwise the server SHOULD return a 415 Unsupported Media Type status."
-    if request.headers.get("Content-Type") != "application/offset+octet-stream":
-        raise tus.TusError(415, "Use Content-Type: application/offset+octet-stream.")
+    if request.headers.get("Content-Type") != tus.MEDIA_TYPE:
+        raise tus.TusError(415, f"Use Content-Type: {tus.MEDIA_TYPE}.")
     offset = tus.whole_number("Upload-Offset", request.headers.get("Upload-Offset"))
     try:
         pk = UUID(scope["path"].removeprefix(TUS_PATH))
     except ValueError:
         raise tus.TusError(404, "There is no such upload.") from None
-    upload = Upload.objects.visible_to(user).filter(pk=pk).first()
+    upload = Upload.objects.visible_to(user).filter(pk=pk, store=LOCAL).first()
     if upload is None:
         raise tus.TusError(404, "There is no such upload.")
     if upload.status == Upload.Status.REJECTED:
         raise tus.TusError(410, upload.problem or "This upload was rejected.")
     if upload.status != Upload.Status.UPLOADING:
         raise tus.TusError(403, "This upload is finished.")
+    _check_length(request, upload, offset)
+    return upload, offset, {}
+
+
+def _check_length(request: ASGIRequest, upload: Upload, offset: int) -> None:
     length = request.headers.get("Content-Length")
     if length and offset + tus.whole_number("Content-Length", length) > upload.size:
         raise tus.TusError(413, f"The upload was declared with {upload.size} bytes.")
-    return upload, offset
 
 
-async def _append(upload: Upload, offset: int, receive: Receive) -> int:
+async def _append(
+    upload: Upload, offset: int, receive: Receive, promise: Checksum | None
+) -> int:
     """Write the body at `offset`; return the new offset."""
     number = await in_thread(uploads.take_over, upload)
+    # Left by a process that died before it could compare: the client sends it again.
+    is_left = upload.unchecked_from is not None and offset == upload.unchecked_from
 
     async def may_go_on() -> bool:
         return await in_thread(uploads.is_newest_writer, upload, number)
 
-    async with _writer(upload.key, offset, may_go_on) as writer:
+    async with writer(upload.key, offset, may_go_on, cut=is_left) as file:
+        body = Body(receive, may_go_on)
         try:
-            fits = await write_all(
-                Body(receive, may_go_on).pieces(), writer, limit=upload.size
-            )
+            if promise:
+                fits = await _write_promised(upload, body, file, promise)
+            else:
+                if is_left:
+                    await in_thread(uploads.note_unchecked, upload, None)
+                fits = await write_all(body.pieces(), file, limit=upload.size)
         finally:
             # Also after a break: a HEAD goes on from what was written.
-            await in_thread(uploads.note_received, upload, writer.offset)
-        if writer.offset == upload.size:
-            await in_thread(writer.flush_to_disk)
-    if writer.offset == upload.size:
+            await in_thread(uploads.note_received, upload, file.offset)
+        if file.offset == upload.size or conf.UPLOAD_SYNC_EACH_PATCH:
+            await in_thread(file.flush_to_disk)
+    if file.offset == upload.size:
         await in_thread(uploads.finish, upload)
-    offset = int(writer.offset)
     if not fits:
         raise tus.TusError(413, f"The upload was declared with {upload.size} bytes.")
-    return offset
+    return file.offset
 
 
-@asynccontextmanager
-async def _writer(
-    key: str, offset: int, may_go_on: Callable[[], Awaitable[bool]]
-) -> Any:
-    """Open the file; wait a little for an older writer to notice that it must stop."""
-    until = asyncio.get_running_loop().time() + conf.UPLOAD_TAKE_OVER_SECONDS
-    while True:
-        opened = store().writer(key, offset)
-        try:
-            writer: Writer = await asyncio.to_thread(opened.__enter__)
-            break
-        except (WrongOffset, StoreFull):
-            raise
-        except StoreError:
-            if asyncio.get_running_loop().time() > until:
-                raise
-            if not await may_go_on():
-                raise TakenOver from None
-            await asyncio.sleep(0.1)
+async def _write_promised(
+    upload: Upload, body: Body, file: LocalWriter, promise: Checksum
+) -> bool:
+    """Write a body that must have a checksum, or nothing of it.
+
+    "If the checksums do not match, the Server MUST respond with the 460 Checksum
+    Mismatch status and discard the uploaded chunk. ... the Server MUST NOT update the
+    offset."
+    """
+    began, hasher, is_right = file.offset, promise.hasher(), False
+    await in_thread(uploads.note_unchecked, upload, began)
     try:
-        yield writer
-    finally:
-        await asyncio.to_thread(opened.__exit__, None, None, None)
-
-
-async def receive_output(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Store the one PUT of a worker's output file, whole or not at all."""
-    try:
-        attempt, name, content_type = await in_thread(_open_output, scope["path"])
-        body = await _store_output(scope, receive, attempt, name, content_type)
-        status = 201
-    except Gone:
-        return
-    except LinkRefused as error:
-        status, body = 403, {"code": error.code, "detail": str(error)}
-    except NotFound as error:
-        status, body = 404, {"code": error.code, "detail": str(error)}
-    except (Conflict, TakenOver) as error:
-        status, body = 409, {"code": "over", "detail": str(error)}
-    except tus.TusError as error:
-        status, body = error.status, {"code": "cut", "detail": str(error)}
-    except StoreError as error:
-        status, body = 507, {"code": "no_space", "detail": str(error)}
-    headers = {"content-type": "application/json"}
-    await _answer(send, status, json.dumps(body).encode(), headers)
-
-
-def _open_output(path: str) -> tuple[Attempt, str, str]:
-    attempt_id, name, content_type = read_output_path(path)
-    attempt = attempts.find(attempt_id)
-    if attempt.manifest is not None:
-        raise Conflict("This attempt has its result already.", code="done")
-    return attempt, name, content_type
-
-
-async def _store_output(
-    scope: dict[str, Any],
-    receive: Receive,
-    attempt: Attempt,
-    name: str,
-    content_type: str,
-) -> dict[str, Any]:
-    key = f"out/{attempt.job_id.hex}/{attempt.number}/{new_id().hex}"
-    digest = hashlib.sha256()
-    declared = dict(scope["headers"]).get(b"content-length")
-    limit = int(declared) if declared else conf.OUTPUT_MAX_BYTES
-
-    async def always() -> bool:
-        return True
-
-    try:
-        async with _writer(key, 0, always) as writer:
-            await write_all(
-                Body(receive, always).pieces(), writer, limit=limit, also=digest.update
-            )
-            await in_thread(writer.flush_to_disk)
-        _check_whole(writer.offset, limit if declared else writer.offset)
-        stored = {"size": writer.offset, "sha256": digest.hexdigest()}
-        replaced = await in_thread(
-            attempts.keep_artifact,
-            attempt,
-            name=name,
-            content_type=content_type,
-            key=key,
-            **stored,
+        fits = await write_all(
+            body.pieces(), file, limit=upload.size, also=hasher.update
         )
-    except BaseException:
-        await in_thread(store().delete, key)
-        raise
-    if replaced:
-        await in_thread(store().delete, replaced)
-    return {"name": name, **stored}
-
-
-def _check_whole(size: int, declared: int) -> None:
-    if size != declared:
-        raise tus.TusError(400, "The body was cut.")
-
-
-async def _answer(
-    send: Send, status: int, body: bytes, headers: dict[str, str]
-) -> None:
-    headers = {**headers, "content-length": str(len(body))}
-    if status == 204:
-        del headers["content-length"]
-    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": body})
+        is_right = fits and hasher.digest() == promise.digest
+    finally:
+        if not is_right:
+            await in_thread(file.cut_back_to, began)
+        await in_thread(uploads.note_unchecked, upload, None)
+    if fits and not is_right:
+        raise tus.TusError(tus.WRONG_CHECKSUM, "The checksum is not that of the body.")
+    return fits

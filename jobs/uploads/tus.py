@@ -2,9 +2,15 @@
 
 import base64
 import binascii
+import hashlib
+from dataclasses import dataclass
+from typing import Any
 
 VERSION = "1.0.0"
-EXTENSIONS = "creation,termination,expiration"
+EXTENSIONS = "creation,creation-with-upload,termination,checksum,expiration"
+CHECKSUMS = "sha256,sha1"
+MEDIA_TYPE = "application/offset+octet-stream"
+WRONG_CHECKSUM = 460
 MAX_LENGTH = 2**53  # what every client can count
 
 
@@ -55,3 +61,36 @@ def metadata(value: str | None) -> dict[str, str]:
         except (binascii.Error, UnicodeDecodeError):
             raise TusError(400, f"Upload-Metadata: {key} is not Base64 text.") from None
     return pairs
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """What a PATCH promises about its body."""
+
+    algorithm: str
+    digest: bytes
+
+    def hasher(self) -> Any:
+        """Return what to feed the body to."""
+        return hashlib.new(self.algorithm, usedforsecurity=False)
+
+
+def checksum(value: str | None) -> Checksum | None:
+    """Read Upload-Checksum.
+
+    "The Upload-Checksum header ... MUST consist of the name of the used checksum
+    algorithm and the Base64 encoded checksum separated by a space." "The Server MAY
+    respond with ... 400 Bad Request if the checksum algorithm is not supported".
+    """
+    if value is None:
+        return None
+    algorithm, _, encoded = value.strip().partition(" ")
+    if algorithm not in CHECKSUMS.split(","):
+        raise TusError(400, f"Upload-Checksum: we know {CHECKSUMS}.")
+    try:
+        digest = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise TusError(400, "Upload-Checksum is not Base64.") from None
+    if len(digest) != hashlib.new(algorithm, usedforsecurity=False).digest_size:
+        raise TusError(400, f"Upload-Checksum is no {algorithm}.")
+    return Checksum(algorithm, digest)

@@ -1,5 +1,6 @@
 """tus 1.0.0 over plain views: OPTIONS, POST, HEAD, DELETE. PATCH is in `receiver`."""
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -14,11 +15,12 @@ from jobs import conf
 from jobs.errors import NoSpace, TooLarge
 from jobs.models import Upload
 from jobs.services import uploads
-from jobs.storage import store
+from jobs.storage import LOCAL
 from jobs.uploads import tus
 from jobs.uploads.access import Denied, uploader
 
 View = Callable[..., HttpResponse]
+SHA256 = re.compile(r"^[0-9a-fA-F]{64}$")
 
 
 def answer(
@@ -68,6 +70,9 @@ def options() -> HttpResponse:
         headers={
             "Tus-Version": tus.VERSION,
             "Tus-Extension": tus.EXTENSIONS,
+            # "The Tus-Checksum-Algorithm header MUST be included in the response to an
+            # OPTIONS request."
+            "Tus-Checksum-Algorithm": tus.CHECKSUMS,
             "Tus-Max-Size": str(conf.UPLOAD_MAX_BYTES),
         },
     )
@@ -82,28 +87,44 @@ def create(request: HttpRequest, user: Any) -> HttpResponse:
     """
     if request.method != "POST":
         return answer(405)
+    upload = opened(request, user)
+    return answer(201, headers=created(request, upload))
+
+
+def opened(request: HttpRequest, user: Any) -> Upload:
+    """Open the upload that a POST describes."""
+    if request.headers.get("Upload-Concat") is not None:
+        raise tus.TusError(400, "Send the file as one upload; parts are not joined.")
     if request.headers.get("Upload-Defer-Length") is not None:
         raise tus.TusError(400, "Say the size of the file in Upload-Length.")
     size = tus.whole_number("Upload-Length", request.headers.get("Upload-Length"))
     named = tus.metadata(request.headers.get("Upload-Metadata"))
-    upload = uploads.open_upload(
-        owner=user, filename=named.get("filename", ""), size=size
+    sha256 = named.get("sha256", "")
+    if sha256 and not SHA256.match(sha256):
+        raise tus.TusError(400, "Upload-Metadata: sha256 is 64 hexadecimal digits.")
+    return uploads.open_upload(
+        owner=user,
+        filename=named.get("filename", ""),
+        size=size,
+        sha256=sha256,
+        to=LOCAL,
     )
+
+
+def created(request: HttpRequest, upload: Upload) -> dict[str, str]:
+    """Return the headers that say where an upload is."""
     place = reverse("tus_upload", kwargs={"upload_id": upload.pk})
-    return answer(
-        201,
-        headers={
-            "Location": request.build_absolute_uri(place),
-            "Upload-Offset": "0",
-            **_expires(upload),
-        },
-    )
+    return {
+        "Location": request.build_absolute_uri(place),
+        "Upload-Offset": "0",
+        **_expires(upload),
+    }
 
 
 @tus_view
 def resource(request: HttpRequest, user: Any, upload_id: UUID) -> HttpResponse:
     """HEAD or DELETE one upload; somebody else's is not there."""
-    upload = Upload.objects.visible_to(user).filter(pk=upload_id).first()
+    upload = Upload.objects.visible_to(user).filter(pk=upload_id, store=LOCAL).first()
     if upload is None:
         return answer(404, "There is no such upload.")
     if request.method == "HEAD":
@@ -128,7 +149,7 @@ def _head(upload: Upload) -> HttpResponse:
     if upload.status == Upload.Status.UPLOADING:
         uploads.take_over(upload)
         uploads.finish_if_whole(upload)
-        offset = min(store().size(upload.key), upload.size)
+        offset = uploads.received(upload)
     return answer(
         200,
         headers={

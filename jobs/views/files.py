@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.http import (
     Http404,
     HttpRequest,
@@ -12,11 +13,10 @@ from django.http import (
     HttpResponseBase,
     StreamingHttpResponse,
 )
-from django.utils.http import content_disposition_header
 
 from jobs.errors import LinkRefused, NotFound
 from jobs.services import downloads
-from jobs.storage import store
+from jobs.storage import local
 
 _RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$")
 
@@ -30,6 +30,9 @@ async def file(request: HttpRequest, signed: str) -> HttpResponseBase:
         return HttpResponse(text, status=403, content_type="text/plain")
     except NotFound:
         raise Http404 from None
+    direct = await sync_to_async(downloads.direct_url)(found)
+    if direct:
+        return _away(direct)
     etag = f'"{found.etag}"'
     if request.headers.get("If-None-Match") == etag:
         return _dressed(HttpResponse(status=304), found, etag)
@@ -41,27 +44,46 @@ async def file(request: HttpRequest, signed: str) -> HttpResponseBase:
         response = HttpResponse(status=416)
         response["Content-Range"] = f"bytes */{found.size}"
         return response
-    start, end = span
+    return _dressed(_part(request, found, *span, is_part=bool(wanted)), found, etag)
+
+
+def _part(
+    request: HttpRequest,
+    found: downloads.StoredFile,
+    start: int,
+    end: int,
+    *,
+    is_part: bool,
+) -> HttpResponseBase:
+    """Stream bytes `start` to `end` (exclusive), or have the proxy do it."""
+    if settings.X_ACCEL_PREFIX:  # it knows ranges itself
+        response = HttpResponse()
+        response["X-Accel-Redirect"] = f"{settings.X_ACCEL_PREFIX}/{found.key}"
+        return response
     body = _pieces(found.key, start, end) if request.method != "HEAD" else b""
-    status = 206 if wanted and (start, end) != (0, found.size) else 200
+    status = 206 if is_part and (start, end) != (0, found.size) else 200
     streamed = StreamingHttpResponse(body, status=status)
     streamed["Content-Length"] = str(end - start)
     if status == 206:
         streamed["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
-    return _dressed(streamed, found, etag)
+    return streamed
+
+
+def _away(url: str) -> HttpResponse:
+    """Send the browser to the bucket; the link there lives for minutes."""
+    response = HttpResponse(status=302)
+    response["Location"] = url
+    response["Cache-Control"] = "no-store"
+    response["Referrer-Policy"] = "no-referrer"
+    return response
 
 
 def _dressed(
     response: HttpResponseBase, found: downloads.StoredFile, etag: str
 ) -> HttpResponseBase:
     """Add the headers that keep a file from ever acting as a page of ours."""
-    inline = found.is_previewable
-    response["Content-Type"] = (
-        found.content_type if inline else "application/octet-stream"
-    )
-    response["Content-Disposition"] = (
-        content_disposition_header(as_attachment=not inline, filename=found.name) or ""
-    )
+    response["Content-Type"] = found.served.content_type
+    response["Content-Disposition"] = found.served.content_disposition
     response["ETag"] = etag
     response["Accept-Ranges"] = "bytes"
     response["Cache-Control"] = "private, max-age=3600"
@@ -89,6 +111,6 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
 
 
 async def _pieces(key: str, start: int, end: int) -> AsyncIterator[bytes]:
-    pieces = store().chunks(key, start, end)
+    pieces = local().chunks(key, start, end)
     while piece := await asyncio.to_thread(next, pieces, b""):
         yield piece

@@ -4,7 +4,7 @@ from celery import current_app
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from jobs.storage import store
+from jobs.storage import StoreError, store
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -35,8 +35,8 @@ def _database() -> str:
 
 def _store() -> str:
     try:
-        store().free_bytes()
-    except OSError as error:
+        store().size("readyz")
+    except (OSError, StoreError) as error:
         return type(error).__name__
     return "ok"
 

@@ -28,10 +28,25 @@ def progress(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def output(body: dict[str, Any]) -> tuple[str, str]:
-    """Return (name, content type) of an output that a worker wants to send."""
+def output(body: dict[str, Any]) -> tuple[str, str, int]:
+    """Return (name, content type, size) of an output; size 0 when it is not told."""
     name = file_name(body.get("name"), "/name")
-    return name, _text(body.get("content_type"), 120) or "application/octet-stream"
+    size = body.get("size", 0)
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 2**53:
+        raise InvalidInput(Problem("/size", "A number of bytes."))
+    kind = _text(body.get("content_type"), 120) or "application/octet-stream"
+    return name, kind, size
+
+
+def parts(body: dict[str, Any]) -> tuple[str, list[int]]:
+    """Return (name, part numbers) of parts that a worker wants to send."""
+    numbers = body.get("numbers")
+    is_fit = isinstance(numbers, list) and all(
+        isinstance(n, int) and not isinstance(n, bool) for n in numbers
+    )
+    if not is_fit or not numbers:
+        raise InvalidInput(Problem("/numbers", "A list of part numbers."))
+    return file_name(body.get("name"), "/name"), list(numbers)
 
 
 def manifest(body: dict[str, Any]) -> dict[str, Any]:

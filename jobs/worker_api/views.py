@@ -4,19 +4,17 @@ Every call carries the attempt's token. A 409 means: stop, nothing is left to do
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 from functools import wraps
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from jobs import clean_json, conf, links
+from jobs import clean_json, links
 from jobs.errors import Conflict, InvalidInput, LinkRefused, NotFound, SlipwayError
 from jobs.models import Attempt
-from jobs.services import attempts
-from jobs.services.output_links import output_path
+from jobs.services import attempts, outputs
+from jobs.storage import StoreError
 from jobs.worker_api import manifest as contract
 
 STATUSES = {LinkRefused: 401, NotFound: 404, Conflict: 409, InvalidInput: 422}
@@ -39,6 +37,8 @@ def worker_call(call: Call) -> Callable[..., JsonResponse]:
             return _problem(400, "malformed", "The body is not a JSON object.")
         try:
             return JsonResponse(call(_attempt_of(request, attempt_id), body))
+        except StoreError as error:
+            return _problem(503, "store", str(error))
         except SlipwayError as error:
             return _problem(STATUSES.get(type(error), 400), error.code, str(error))
 
@@ -78,13 +78,15 @@ def progress(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
 @worker_call
 def open_output(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
     """Name an output file; the answer says where to PUT its bytes."""
-    name, content_type = contract.output(body)
-    if attempt.manifest is not None:
-        raise Conflict("This attempt has its result already.", code="done")
-    path = output_path(
-        attempt, name, content_type, timedelta(seconds=conf.LINK_MARGIN_SECONDS)
-    )
-    return {"method": "PUT", "url": f"{settings.PUBLIC_URL}{path}"}
+    name, content_type, size = contract.output(body)
+    return outputs.open_output(attempt, name, content_type, size)
+
+
+@worker_call
+def output_parts(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask where to PUT some parts of a large output: {"name", "numbers"}."""
+    name, numbers = contract.parts(body)
+    return {"parts": outputs.part_links(attempt, name, numbers)}
 
 
 @worker_call

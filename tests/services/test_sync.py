@@ -8,9 +8,9 @@ from django.utils.timezone import now
 
 from jobs.errors import Conflict
 from jobs.models import Artifact, Endpoint, Job
-from jobs.services import attempts, endpoints, sync
+from jobs.services import attempts, endpoints, outputs, sync
 from jobs.services.jobs import request_cancel
-from jobs.storage import store
+from jobs.storage import local
 from tests import drive
 from tests.factories import make_endpoint, make_job
 from tests.fakes import ENDPOINT_NOT_FOUND, JOB_NOT_FOUND
@@ -32,10 +32,10 @@ def manifest(*files, output=None, error=None):
 
 def stored_file(attempt, content=b"result", name="out.txt"):
     key = f"out/{attempt.job_id.hex}/{name}"
-    with store().writer(key, 0) as writer:
+    with local().writer(key, 0) as writer:
         writer.write(content)
     sha256 = hashlib.sha256(content).hexdigest()
-    attempts.keep_artifact(
+    outputs.keep(
         attempt,
         name=name,
         content_type="text/plain",
@@ -91,7 +91,7 @@ def test_a_manifest_that_lies_fails_the_job(damage):
     if damage == "hash":
         line["sha256"] = "0" * 64
     if damage == "disk":
-        store().delete(Artifact.objects.get().key)
+        local().delete(Artifact.objects.get().key)
     attempts.finish(attempt, manifest(line))
     job.refresh_from_db()
     assert (job.status, job.error_code) == ("FAILED", "bad_manifest")

@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 
 from jobs.models import Upload
 from jobs.services import uploads
-from jobs.storage import store
+from jobs.storage import local
 from tests.factories import make_key, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
@@ -157,7 +157,7 @@ def test_more_bytes_than_declared_are_413_and_the_file_stays_whole(call):
         yield b"12345"
 
     assert patch(call, url, 0, chunks()).status_code == 413
-    assert b"".join(store().chunks(Upload.objects.get().key, 0, 9)) == b"1234"
+    assert b"".join(local().chunks(Upload.objects.get().key, 0, 9)) == b"1234"
 
 
 def test_a_finished_upload_takes_no_more(call):
@@ -172,7 +172,7 @@ def test_delete_answers_204_and_the_upload_is_gone(call):
     key = Upload.objects.get().key
     assert call("DELETE", url, TUS).status_code == 204
     assert call("HEAD", url, TUS).status_code == 404
-    assert store().size(key) == 0
+    assert local().size(key) == 0
 
 
 def test_an_upload_of_somebody_else_is_404(call):
@@ -304,7 +304,7 @@ def test_a_full_disk_is_507_and_the_upload_goes_on_later(call, monkeypatch):
                 raise OSError(errno.ENOSPC, "No space left on device")
             return real(descriptor, data)
 
-        full.setattr("jobs.storage.local.os.write", write)
+        full.setattr("jobs.storage.disk.os.write", write)
         assert patch(call, url, 5, b"67890").status_code == 507
     assert offset_of(call, url) == "5"
     assert patch(call, url, 5, b"67890").status_code == 204
@@ -312,7 +312,7 @@ def test_a_full_disk_is_507_and_the_upload_goes_on_later(call, monkeypatch):
 
 def test_an_upload_whose_server_died_after_the_last_byte_is_finished_by_the_sweep():
     upload = uploads.open_upload(owner=make_user(), filename="x", size=3)
-    with store().writer(upload.key, 0) as writer:
+    with local().writer(upload.key, 0) as writer:
         writer.write(b"abc")
     uploads.sweep()
     upload.refresh_from_db()

@@ -8,11 +8,13 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
-from jobs.storage.base import StoreError, StoreFull, WrongOffset
+from jobs.storage.base import LOCAL, Served, StoreError, StoreFull, WrongOffset
 
 PIECE = 1024 * 1024
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -38,6 +40,11 @@ class LocalWriter:
             raise StoreError(os.strerror(error.errno or 0)) from error
         self.offset += len(piece)
 
+    def cut_back_to(self, offset: int) -> None:
+        """Forget everything from `offset` on."""
+        os.ftruncate(self._descriptor, offset)
+        self.offset = offset
+
     def flush_to_disk(self) -> None:
         """Wait until the bytes are on the disk itself."""
         os.fdatasync(self._descriptor)
@@ -46,15 +53,22 @@ class LocalWriter:
 class LocalStore:
     """The store on a local disk."""
 
+    name = LOCAL
+
     def __init__(self, root: Path) -> None:
         self._root = root
 
     @contextmanager
-    def writer(self, key: str, offset: int) -> Iterator[LocalWriter]:
-        """Open `key` for its only writer; raise `StoreError` if there is another."""
+    def writer(
+        self, key: str, offset: int, *, cut: bool = False
+    ) -> Iterator[LocalWriter]:
+        """Open `key` for its only writer; raise `StoreError` if there is another.
+
+        `cut` forgets what may lie behind `offset`.
+        """
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         if offset == 0:
             flags |= os.O_CREAT
         try:
@@ -64,6 +78,11 @@ class LocalStore:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             size = os.fstat(descriptor).st_size
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise StoreError("This is no file of ours.")
+            if cut and size > offset:
+                os.ftruncate(descriptor, offset)
+                size = offset
             if size != offset:
                 raise WrongOffset(f"The file has {size} bytes, not {offset}.")
             yield LocalWriter(descriptor, offset)
@@ -72,16 +91,41 @@ class LocalStore:
         finally:
             os.close(descriptor)
 
-    def size(self, key: str) -> int:
-        """Return the bytes on disk."""
+    def save(self, key: str, pieces: Iterable[bytes]) -> int:
+        """Write a whole file and wait for the disk."""
+        self.delete(key)
         try:
-            return self._path(key).stat().st_size
+            with self.writer(key, 0) as writer:
+                for piece in pieces:
+                    writer.write(piece)
+                writer.flush_to_disk()
+                return writer.offset
+        except BaseException:
+            self.delete(key)
+            raise
+
+    def size(self, key: str) -> int:
+        """Return the bytes on disk; nothing but a plain file of ours counts."""
+        try:
+            found = self._path(key).lstat()
         except FileNotFoundError:
             return 0
+        return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+    def path(self, key: str) -> Path:
+        """Return where the file lies, for a proxy that serves it for us."""
+        return self._path(key)
 
     def chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes from `start` to `end` (exclusive)."""
-        with self._path(key).open("rb") as file:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            descriptor = os.open(self._path(key), flags)
+        except OSError as error:
+            raise StoreError(os.strerror(error.errno or 0)) from error
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise StoreError("This is no file of ours.")
             file.seek(start)
             left = end - start
             while left > 0 and (piece := file.read(min(PIECE, left))):
@@ -96,6 +140,10 @@ class LocalStore:
         """Return the free bytes of the disk that holds the store."""
         self._root.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self._root).free
+
+    def link(self, key: str, served: Served, lives: timedelta) -> str:
+        """Only we can serve these files."""
+        return ""
 
     def _path(self, key: str) -> Path:
         path = self._root / key
