@@ -1,6 +1,7 @@
 """A real S3 server: rclone's, from its wheel, without root and network."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,8 @@ class S3Process:
         self._process = subprocess.Popen(
             [
                 *(RCLONE, "serve", "s3", "--addr", f"127.0.0.1:{self.port}"),
-                *("--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "off"),
+                *("--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "writes"),
+                *("--cache-dir", f"{self.root}.cache"),
                 *("--log-level", "ERROR", "--config", "", self.root),
             ],
             env={"PATH": os.environ["PATH"], "HOME": str(self.root.parent)},
@@ -65,3 +67,4 @@ class S3Process:
         self._process.terminate()
         self._process.wait()
         self._folder.cleanup()
+        shutil.rmtree(f"{self.root}.cache", ignore_errors=True)

@@ -9,7 +9,7 @@ from jobs import conf
 from jobs.errors import Conflict, InvalidInput, Problem
 from jobs.models import Upload
 from jobs.services import uploads
-from jobs.storage import S3, NoSuchMultipart, Part, bucket
+from jobs.storage import S3, BadParts, NoSuchMultipart, Part, bucket
 
 S = Upload.Status
 
@@ -86,6 +86,9 @@ def complete(upload: Upload) -> None:
         )
     except NoSuchMultipart:
         pass  # completed by another call whose answer was lost: the file decides
+    except BadParts as error:
+        bucket().abort(upload.key, upload.multipart_id)
+        uploads.reject(upload, f"{error} Upload it again.")
     _finish_if_whole(upload)
     upload.refresh_from_db()
     if upload.status == S.UPLOADING:

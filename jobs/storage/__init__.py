@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jobs.storage.base import (
     LOCAL,
     S3,
+    BadParts,
     NoSuchMultipart,
     Part,
     Served,
@@ -76,6 +77,7 @@ def store(name: str = "") -> Store:
 __all__ = [
     "LOCAL",
     "S3",
+    "BadParts",
     "LocalStore",
     "NoSuchMultipart",
     "Part",

@@ -21,6 +21,14 @@ class WrongOffset(StoreError):
     """The file does not end where the caller wants to go on."""
 
 
+class BadParts(StoreError):
+    """The bucket cannot make a file of these parts, and never will."""
+
+
+class NoSuchMultipart(StoreError):
+    """The bucket knows no such unfinished file: finished, aborted, or never begun."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One part that has arrived whole. `number` counts from 1."""
@@ -28,10 +36,6 @@ class Part:
     number: int
     size: int
     etag: str
-
-
-class NoSuchMultipart(StoreError):
-    """The bucket knows no such unfinished file: finished, aborted, or never begun."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from storages.backends.s3 import S3Storage
 
-from jobs.storage.base import S3, NoSuchMultipart, Part, Served, StoreError
+from jobs.storage.base import S3, BadParts, NoSuchMultipart, Part, Served, StoreError
 
 PIECE = 1024 * 1024
 PART = 16 * 1024 * 1024
@@ -33,6 +33,7 @@ _CONFIG = Config(
     response_checksum_validation="when_required",
 )
 _MISSING = {"404", "NoSuchKey", "NotFound"}
+_BAD_PARTS = {"InvalidPart", "InvalidPartOrder", "EntityTooSmall", "EntityTooLarge"}
 
 
 class BucketStore:
@@ -202,6 +203,8 @@ def _errors() -> Iterator[None]:
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code == "NoSuchUpload":
             raise NoSuchMultipart("The bucket knows no such upload.") from error
+        if code in _BAD_PARTS:
+            raise BadParts(f"The bucket refused the parts: {code}.") from error
         if code in _MISSING:
             raise FileNotFoundError from error
         raise StoreError(f"The bucket refused: {code or 'no reason given'}.") from error
