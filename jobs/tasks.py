@@ -13,7 +13,7 @@ from jobs import conf, nudge
 from jobs.local_endpoint import doorbell, queue, workers
 from jobs.loop import shift
 from jobs.models import Job, Upload
-from jobs.services import artifacts, reconcile, uploads
+from jobs.services import artifacts, reconcile, retention, uploads
 from jobs.states import JobStatus
 
 
@@ -58,6 +58,12 @@ def verify_upload(pk: str) -> None:
 def sweep_uploads() -> None:
     """Finish and expire uploads."""
     uploads.sweep()
+
+
+@shared_task(name="jobs.sweep_retention")
+def sweep_retention() -> None:
+    """Delete what is older than it is to be kept."""
+    retention.sweep()
 
 
 @shared_task(name="jobs.sweep_local_endpoint")

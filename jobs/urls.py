@@ -13,6 +13,8 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/fragment/", jobs.job_fragment, name="job_fragment"),
     path("jobs/<uuid:job_id>/live/", live.job_live, name="job_live"),
     path("jobs/<uuid:job_id>/cancel/", jobs.cancel, name="job_cancel"),
+    path("jobs/<uuid:job_id>/keep/", jobs.keep, name="job_keep"),
+    path("jobs/<uuid:job_id>/delete/", jobs.delete, name="job_delete"),
     path("jobs/<uuid:job_id>/outputs/<str:name>", jobs.output, name="job_output"),
     path("files/<str:signed>", files.file, name="file"),
     path(

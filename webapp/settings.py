@@ -238,6 +238,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=10),
         "options": {"expires": 20},
     },
+    "sweep-retention": {
+        "task": "jobs.sweep_retention",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
+    },
 }
 
 # --- Limits: JOBS_<NAME>, see jobs/conf.py ---------------------------------------------

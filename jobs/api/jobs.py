@@ -12,10 +12,10 @@ from jobs import clean_json
 from jobs.api.auth import ApiRequest
 from jobs.api.errors import require
 from jobs.api.paging import page_of
-from jobs.api.schemas import JobIn, JobOut, JobPage
+from jobs.api.schemas import JobIn, JobOut, JobPage, KeepIn
 from jobs.errors import InvalidInput, NotFound, Problem, TooLarge
 from jobs.models import Artifact, Endpoint, Job
-from jobs.services import artifacts, downloads, explain
+from jobs.services import artifacts, downloads, explain, retention
 from jobs.services import jobs as service
 from jobs.states import JobStatus
 
@@ -93,6 +93,23 @@ def retry_job(request: ApiRequest, job_id: UUID) -> Status[dict[str, Any]]:
     return Status(201, _json(request, job))
 
 
+@router.post("/{job_id}/keep", response=JobOut, summary="Keep a job")
+def keep_job(request: ApiRequest, job_id: UUID, body: KeepIn) -> dict[str, Any]:
+    """Keep a job whatever its age (`kept`: true), or no longer."""
+    require(request, "jobs:write")
+    job = _job(request, job_id)
+    retention.keep(job, is_kept=body.kept)
+    return _json(request, job)
+
+
+@router.delete("/{job_id}", response={204: None}, summary="Delete a job")
+def delete_job(request: ApiRequest, job_id: UUID) -> Status[None]:
+    """Delete an ended job and its files; an input file stays while others need it."""
+    require(request, "jobs:write")
+    retention.delete_now(_job(request, job_id))
+    return Status(204, None)
+
+
 @router.get("/{job_id}/outputs/{name}", summary="Fetch an output")
 def read_output(request: ApiRequest, job_id: UUID, name: str) -> HttpResponse:
     """Redirect to a fresh link to the file."""
@@ -145,6 +162,8 @@ def job_json(
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
+        "kept": job.is_kept,
+        "retention_until": retention.until(job),
         "urls": {
             "self": url("api:read_job", job_id=job.pk),
             "cancel": url("api:cancel_job", job_id=job.pk),

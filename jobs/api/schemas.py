@@ -90,7 +90,15 @@ class JobOut(Schema):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    kept: bool
+    retention_until: datetime | None
     urls: dict[str, str]
+
+
+class KeepIn(StrictSchema):
+    """Whether to keep a job."""
+
+    kept: bool
 
 
 class JobPage(Schema):

@@ -5,6 +5,8 @@ end in `finish`.
 """
 
 import hashlib
+import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,8 +17,9 @@ from django.utils.timezone import now
 from jobs import conf, nudge
 from jobs.models import Upload
 from jobs.services import content_types, filenames, image_sizes, quotas
-from jobs.storage import LOCAL, S3, bucket, current_name, local, store
+from jobs.storage import LOCAL, S3, StoreError, bucket, current_name, local, store
 
+logger = logging.getLogger(__name__)
 S = Upload.Status
 MIB = 1024 * 1024
 
@@ -212,9 +215,14 @@ def delete(upload: Upload) -> None:
 
 def sweep() -> None:
     """Verify what was left, and remove uploads that nobody finished or used."""
-    for upload in Upload.objects.filter(status=S.UPLOADING, store=LOCAL)[:1000]:
-        finish_if_whole(upload)
-    for upload in Upload.objects.filter(status=S.VERIFYING)[:1000]:
-        verify(upload)
-    for upload in Upload.objects.filter(expires_at__lte=now())[:100]:
-        delete(upload)
+    due: list[tuple[Any, Callable[[Upload], None]]] = [
+        (Q(status=S.UPLOADING, store=LOCAL), finish_if_whole),
+        (Q(status=S.VERIFYING), verify),
+        (Q(expires_at__lte=now()), delete),
+    ]
+    for which, step in due:
+        for upload in Upload.objects.filter(which)[:1000]:
+            try:
+                step(upload)
+            except StoreError as error:
+                logger.warning("upload=%s waits: %s", upload.pk, error)

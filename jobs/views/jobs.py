@@ -13,7 +13,14 @@ from django.views.decorators.http import require_POST
 from jobs.errors import InvalidInput, SlipwayError
 from jobs.forms import InputForm
 from jobs.models import Endpoint, Job
-from jobs.services import artifacts, downloads, endpoints, explain, inputs
+from jobs.services import (
+    artifacts,
+    downloads,
+    endpoints,
+    explain,
+    inputs,
+    retention,
+)
 from jobs.services import jobs as service
 from jobs.states import JobStatus
 
@@ -115,6 +122,33 @@ def cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
 
 
 @login_required
+@require_POST
+def keep(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """Keep a job for ever, or let it go with its age again."""
+    found = _one(request, job_id)
+    try:
+        retention.keep(found, is_kept=request.POST.get("kept") == "1")
+    except SlipwayError as error:
+        messages.error(request, str(error))
+    return redirect("job", job_id=found.pk)
+
+
+@login_required
+def delete(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """Ask, then delete a job and its files."""
+    found = _one(request, job_id)
+    if request.method != "POST":
+        return render(request, "jobs/delete.html", {"job": found})
+    try:
+        retention.delete_now(found)
+    except SlipwayError as error:
+        messages.error(request, str(error))
+        return redirect("job", job_id=found.pk)
+    messages.success(request, "The job and its files are being deleted.")
+    return redirect("jobs")
+
+
+@login_required
 def output(request: HttpRequest, job_id: UUID, name: str) -> HttpResponse:
     """Redirect to a fresh link to one file of the result."""
     for artifact in artifacts.of_job(_one(request, job_id)):
@@ -138,6 +172,8 @@ def _context(found: Job) -> dict[str, Any]:
     is_running = found.status == JobStatus.IN_PROGRESS
     attempts = list(found.attempts.all())
     return {
+        "retention_until": retention.until(found),
+        "inputs_until": retention.inputs_until(found),
         "job": found,
         "shown_input": inputs.for_people(found.input),
         "percent": round(fraction * 100)

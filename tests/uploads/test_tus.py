@@ -522,7 +522,11 @@ def test_b49_an_image_of_too_many_pixels_is_refused_by_its_header(call, content)
 
 @pytest.mark.parametrize(
     ("content", "status"),
-    [(PNG, "ready"), (b"<html><script>", "rejected"), (b"\x7fELF" + bytes(99), "rejected")],
+    [
+        (PNG, "ready"),
+        (b"<html><script>", "rejected"),
+        (b"\x7fELF" + bytes(99), "rejected"),
+    ],
 )
 def test_b47_only_types_that_are_allowed_here_by_their_content(
     call, settings, content, status
