@@ -29,7 +29,15 @@ class S3Process:
                 *(RCLONE, "serve", "s3", "--addr", f"127.0.0.1:{self.port}"),
                 *("--auth-key", f"{KEY},{SECRET}", "--vfs-cache-mode", "writes"),
                 *("--cache-dir", f"{self.root}.cache"),
-                *("--log-level", "ERROR", "--config", "", self.root),
+                *(
+                    "--allow-origin",
+                    "*",
+                    "--log-level",
+                    "ERROR",
+                    "--config",
+                    "",
+                    self.root,
+                ),
             ],
             env={"PATH": os.environ["PATH"], "HOME": str(self.root.parent)},
         )

@@ -1,8 +1,7 @@
 // <file-field accept>: a place to choose, drop or paste a file, or to paste a URL.
 // Around a plain text input, which is all that is left without scripts.
 import { seconds } from "./times.js";
-
-const CHUNK = 64 * 1024 * 1024;
+import { FileUpload } from "./upload.js";
 
 export function bytes(count) {
   const units = ["B", "KB", "MB", "GB", "TB"];
@@ -70,49 +69,36 @@ customElements.define("file-field", class extends HTMLElement {
     this.input.value = "";
     this.showFile(file.name, true);
     this.pending = new Promise((resolve) => { this.settle = resolve; });
-    const began = Date.now();
-    let first = null;
-    this.upload = new tus.Upload(file, {
-      endpoint: "/uploads/tus/",
-      chunkSize: CHUNK,
-      retryDelays: [0, 1000, 3000, 5000, 10000, 20000, 30000],
-      metadata: { filename: file.name },
-      headers: { "X-CSRFToken": document.querySelector("[name=csrfmiddlewaretoken]").value },
-      removeFingerprintOnSuccess: true,
-      onProgress: (sent, total) => {
-        first ??= sent;
-        const rate = (sent - first) / Math.max(0.5, (Date.now() - began) / 1000);
+    let began = null;
+    this.upload = new FileUpload(file, {
+      words: (text) => this.say(text),
+      progress: (sent, total, isReading) => {
+        began ??= { at: Date.now(), sent };
+        const rate = (sent - began.sent) / Math.max(0.5, (Date.now() - began.at) / 1000);
         this.part("progress").value = sent / total;
+        if (isReading) return;
         const left = rate > 0 ? ` · ${bytes(rate)}/s · ${seconds((total - sent) / rate)} left` : "";
         this.say(`${bytes(sent)} of ${bytes(total)}${left}`);
       },
-      onError: (error) => {
-        const answer = error.originalResponse?.getBody();
-        this.say(`${answer || "The connection broke."} What has arrived is kept.`, true);
+      error: (text) => {
+        this.say(`${text} What has arrived is kept.`, true);
         this.part(".pause").textContent = "Resume";
         this.part(".pause").hidden = false;
         this.settle(false);
       },
-      onSuccess: () => {
-        const id = this.upload.url.split("/").pop();
+      success: (id, isKnown) => {
         this.input.value = `upload:${id}`;
-        this.done(file.name, file.size);
+        this.done(file.name, file.size, isKnown);
         this.settle(true);
       },
     });
-    this.upload.findPreviousUploads().then((previous) => {
-      if (previous.length) {
-        this.upload.resumeFromPreviousUpload(previous[0]);
-        this.say("Continuing where it stopped…");
-      }
-      this.upload.start();
-    });
+    this.upload.start();
   }
 
   pause() {
     const button = this.part(".pause");
     if (button.textContent === "Pause") {
-      this.upload.abort();
+      this.upload.pause();
       button.textContent = "Resume";
       this.say("Paused. What has arrived is kept.");
     } else {
@@ -121,14 +107,15 @@ customElements.define("file-field", class extends HTMLElement {
     }
   }
 
-  done(name, size) {
+  done(name, size, isKnown = false) {
     this.pending = null;
     this.showFile(name, false);
-    this.say(size ? `${bytes(size)} · uploaded` : "Uploaded");
+    const words = isKnown ? "was here already, nothing sent again" : "uploaded";
+    this.say(size ? `${bytes(size)} · ${words}` : "Uploaded");
   }
 
   remove_() {
-    this.upload?.abort();
+    if (this.pending) this.upload?.remove();
     this.settle?.(false);
     this.pending = this.upload = null;
     this.input.value = this.picker.value = "";

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from tests.remote import RemoteEndpoint
+from tests.stack.chromium import chromium
 from tests.stack.invariants import CANARY, check
 from tests.stack.stack import ROOT, RunningStack
 
@@ -49,6 +50,27 @@ def fragile_stack(tmp_path, own_database):
     running.start("--no-sample")
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def bucket_stack(tmp_path_factory, own_database, s3_server):
+    """A stack that keeps its files in a bucket, in parts of 5 MiB."""
+    environment = s3_server.environment(f"stack-{uuid.uuid4().hex[:8]}")
+    running = RunningStack(
+        tmp_path_factory.mktemp("bucket"),
+        **own_database(),
+        **environment,
+        JOBS_PART_MIN_BYTES=str(5 * 1024 * 1024),
+    )
+    running.start("--no-sample")
+    yield running
+    assert running.stop() == 0
 
 
 @pytest.fixture(scope="session")

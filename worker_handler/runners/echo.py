@@ -4,7 +4,7 @@ import time
 
 from errors import UserError
 from pydantic import Field
-from runner import JobContext, Result, Runner, RunnerInputs
+from runner import JobContext, Output, Result, Runner, RunnerInputs
 
 
 class Echo(Runner):
@@ -23,6 +23,13 @@ class Echo(Runner):
         seconds: float = Field(
             0, title="Work for", description="Pretend to work (s).", ge=0, le=600
         )
+        megabytes: int = Field(
+            0,
+            title="Return a file",
+            description="Of so many MiB; checks the way of large results.",
+            ge=0,
+            le=10_240,
+        )
         error: str = Field(
             "", title="Fail with", description="Fails with this text.", max_length=200
         )
@@ -35,4 +42,13 @@ class Echo(Runner):
             time.sleep(min(0.1, inputs.seconds - passed))
         if inputs.error:
             raise UserError(inputs.error)
-        return Result(output={"message": inputs.message})
+        files = [self._file(inputs.megabytes, job)] if inputs.megabytes else []
+        return Result(files, output={"message": inputs.message})
+
+    def _file(self, megabytes: int, job: JobContext) -> Output:
+        made = job.output("echo.bin", "application/octet-stream")
+        with made.path.open("wb") as file:
+            for number in range(megabytes):
+                file.write(bytes([number % 256]) * 1024 * 1024)
+                job.progress((number + 1) / megabytes, "writing")
+        return made
