@@ -124,7 +124,10 @@ def _begin(attempt: Attempt, name: str, content_type: str, size: int) -> Artifac
     key = f"out/{attempt.job_id.hex}/{attempt.number}/{new_id().hex}"
     part_size = uploads.part_size(size)
     is_large = size > part_size
-    old = _put(
+    old = attempt.artifacts.filter(name=name).first()
+    if old:
+        forget(old)
+    _put(
         attempt,
         name,
         content_type,
@@ -135,8 +138,6 @@ def _begin(attempt: Attempt, name: str, content_type: str, size: int) -> Artifac
         multipart_id=bucket().begin(key) if is_large else "",
         part_size=part_size,
     )
-    if old:
-        forget(old)
     return attempt.artifacts.get(name=name)
 
 

@@ -5,6 +5,7 @@ row says that something may have been sent. `prepare` writes it; the loop sends 
 `prepare` returns; `heard` records what came of it.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -30,7 +31,9 @@ from jobs.runpod.errors import (
 )
 from jobs.services import alerts, endpoints, inputs
 from jobs.states import Actor, JobStatus, Reason
+from jobs.storage import StoreError
 
+logger = logging.getLogger(__name__)
 NOT_SENT_PAUSE_SECONDS = 3.0
 BUSY_PAUSE_SECONDS = 5.0
 NOT_FOUND_PAUSE_SECONDS = 7.0
@@ -61,10 +64,16 @@ def prepare(job: Job) -> Sending | None:
     if attempt is None:
         return None
     failpoint("submit.claimed", job.metadata.get("mark"))
+    try:
+        input = inputs.for_backend(job, attempt)
+    except StoreError as error:
+        logger.warning("job=%s waits for its files: %s", job.pk, error)
+        _try_later(job, attempt, REFUSED_PAUSE_SECONDS)
+        return None
     sending = Sending(
         job=job,
         attempt=attempt,
-        input=inputs.for_backend(job, attempt),
+        input=input,
         policy=policy_of(job.endpoint),
         webhook=doorbell_url(job, attempt),
     )

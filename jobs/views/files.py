@@ -16,7 +16,7 @@ from django.http import (
 
 from jobs.errors import LinkRefused, NotFound
 from jobs.services import downloads
-from jobs.storage import local
+from jobs.storage import StoreError, local
 
 _RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$")
 
@@ -25,12 +25,14 @@ async def file(request: HttpRequest, signed: str) -> HttpResponseBase:
     """Send a file or a part of it."""
     try:
         found = await sync_to_async(downloads.find)(signed)
+        direct = await sync_to_async(downloads.direct_url)(found)
     except LinkRefused as error:
         text = f"{error} Open the job's page to get a new one.\n"
         return HttpResponse(text, status=403, content_type="text/plain")
     except NotFound:
         raise Http404 from None
-    direct = await sync_to_async(downloads.direct_url)(found)
+    except StoreError as error:
+        return HttpResponse(f"{error}\n", status=503, content_type="text/plain")
     if direct:
         return _away(direct)
     etag = f'"{found.etag}"'

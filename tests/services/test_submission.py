@@ -6,9 +6,10 @@ import httpx
 import pytest
 from django.utils.timezone import now
 
-from jobs.models import Alert, Attempt, Endpoint, Job
+from jobs.models import Alert, Attempt, Endpoint, Job, Upload
+from jobs.storage import S3
 from tests import drive
-from tests.factories import SCHEMA, make_endpoint, make_job, make_upload
+from tests.factories import PNG, SCHEMA, make_endpoint, make_job, make_upload
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -174,3 +175,27 @@ def test_proof_is_waited_for(runpod):
     job = make_job("UNCONFIRMED", runpod_id="")
     drive.look(job, runpod.client())
     assert Job.objects.get().status == "UNCONFIRMED"
+
+
+def test_a_file_in_the_bucket_becomes_the_buckets_own_link(runpod, s3):
+    upload = make_upload()
+    s3.save(upload.key, [PNG])
+    Upload.objects.update(store=S3)
+    endpoint = make_endpoint(input_schema=SCHEMA)
+    submit(make_job(endpoint=endpoint, input={"media": f"upload:{upload.pk}"}), runpod)
+    sent = runpod.runs()[0]["input"]
+    assert httpx.get(sent["media"], trust_env=False).content == PNG
+    assert sent["media"].startswith(f"{sent['_slipway']['bucket_url']}/")
+
+
+def test_a_job_whose_bucket_is_away_waits_and_its_attempt_never_was(
+    runpod, s3, settings
+):
+    upload = make_upload()
+    Upload.objects.update(store=S3)
+    settings.S3_BUCKET = ""
+    endpoint = make_endpoint(input_schema=SCHEMA)
+    job = make_job(endpoint=endpoint, input={"media": f"upload:{upload.pk}"})
+    assert submit(job, runpod).status == "PENDING"
+    assert not Attempt.objects.exists()
+    assert runpod.runs() == []
