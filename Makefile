@@ -45,9 +45,10 @@ fix: $(BIN)/.dev  ## Repair what can be repaired by a machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-.venv-bench/bin/.ready: requirements/bench.txt
+.venv-bench/bin/.ready: requirements/bench.txt bench/node/package-lock.json
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/bench.txt
+	cd bench/node && npm ci --silent --no-audit --no-fund
 	touch $@
 
 bench: $(BIN)/.dev .venv-bench/bin/.ready  ## Measure ourselves beside a baseline in the same run

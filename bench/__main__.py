@@ -2,9 +2,14 @@
 
 import sys
 
-from bench import drain, noop, tracking
+from bench import drain, noop, tracking, uploads
 
-BENCHMARKS = {"noop": noop.main, "tracking": tracking.main, "drain": drain.main}
+BENCHMARKS = {
+    "noop": noop.main,
+    "uploads": uploads.main,
+    "tracking": tracking.main,
+    "drain": drain.main,
+}
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
