@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from jobs.views import files, health, jobs, live
+from jobs.views import files, health, jobs, live, uploads
 
 urlpatterns = [
     path("", jobs.home, name="home"),
@@ -17,6 +17,8 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/delete/", jobs.delete, name="job_delete"),
     path("jobs/<uuid:job_id>/outputs/<str:name>", jobs.output, name="job_output"),
     path("files/<str:signed>", files.file, name="file"),
+    path("uploads/", uploads.upload_list, name="uploads"),
+    path("uploads/<uuid:upload_id>/delete/", uploads.delete, name="upload_delete"),
     path(
         "account/sign-in/",
         LoginView.as_view(

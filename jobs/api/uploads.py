@@ -9,7 +9,7 @@ from ninja import Router, Status
 from jobs.api.auth import ApiRequest
 from jobs.api.errors import require
 from jobs.api.schemas import PartLinks, PartNumbers, UploadIn, UploadOut
-from jobs.errors import Conflict, NotFound
+from jobs.errors import NotFound
 from jobs.models import Upload
 from jobs.services import multipart
 from jobs.services import uploads as service
@@ -64,12 +64,10 @@ def read_upload(request: ApiRequest, upload_id: UUID) -> dict[str, Any]:
 
 @router.delete("/{upload_id}", response={204: None}, summary="Delete an upload")
 def delete_upload(request: ApiRequest, upload_id: UUID) -> Status[None]:
-    """Forget an upload that no job uses."""
+    """Delete a file that no running job needs (409)."""
     require(request, "uploads:write")
     upload = _upload(request, upload_id)
-    if upload.expires_at is None:
-        raise Conflict("A job uses this file; it goes with the job.", code="in_use")
-    service.delete(upload)
+    service.discard(upload)
     return Status(204, None)
 
 

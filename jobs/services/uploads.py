@@ -15,8 +15,10 @@ from django.db.models import F, Q
 from django.utils.timezone import now
 
 from jobs import conf, nudge
+from jobs.errors import Conflict
 from jobs.models import Upload
 from jobs.services import content_types, filenames, image_sizes, quotas
+from jobs.states import ACTIVE
 from jobs.storage import LOCAL, S3, StoreError, bucket, current_name, local, store
 
 logger = logging.getLogger(__name__)
@@ -211,6 +213,14 @@ def delete(upload: Upload) -> None:
         bucket().abort(upload.key, upload.multipart_id)
     store(upload.store).delete(upload.key)
     upload.delete()
+
+
+def discard(upload: Upload) -> None:
+    """Delete an upload because its owner says so; a running job may need it (`Conflict`)."""
+    if upload.jobs.filter(status__in=ACTIVE).exists():
+        text = f"A job that has not ended needs {upload.filename}."
+        raise Conflict(text, code="in_use")
+    delete(upload)
 
 
 def sweep() -> None:

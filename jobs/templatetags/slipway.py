@@ -8,7 +8,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs.models import Alert, Artifact, Job
+from jobs.models import Alert, Artifact, Job, Upload
 from jobs.services import alerts, downloads
 from jobs.services.content_types import PREVIEWABLE
 from jobs.states import JobStatus
@@ -53,6 +53,12 @@ def seconds(value: float | timedelta | None) -> str:
     if total < HOUR:
         return f"{total // MINUTE:.0f} min {total % MINUTE:.0f} s"
     return f"{total // HOUR:.0f} h {total % HOUR // MINUTE:.0f} min"
+
+
+@register.filter
+def upload_link(upload: Upload) -> str:
+    """Return a fresh link to an upload."""
+    return downloads.upload_url(upload)
 
 
 @register.filter

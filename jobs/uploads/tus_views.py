@@ -12,7 +12,7 @@ from django.utils.http import http_date
 from django.views.decorators.csrf import csrf_exempt
 
 from jobs import conf
-from jobs.errors import NoSpace, TooLarge
+from jobs.errors import Conflict, NoSpace, TooLarge
 from jobs.models import Upload
 from jobs.services import uploads
 from jobs.storage import LOCAL
@@ -167,9 +167,10 @@ def _delete(upload: Upload) -> HttpResponse:
     "When receiving a DELETE request for an existing upload the Server SHOULD free
     associated resources and MUST respond with the 204 No Content status".
     """
-    if upload.expires_at is None:
-        return answer(409, "A job uses this file; it goes with the job.")
-    uploads.delete(upload)
+    try:
+        uploads.discard(upload)
+    except Conflict as error:
+        return answer(409, str(error))
     return answer(204)
 
 

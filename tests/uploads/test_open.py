@@ -11,7 +11,7 @@ from django.test import Client
 from jobs.models import Upload
 from jobs.services import uploads
 from jobs.storage import LOCAL
-from tests.factories import PNG, make_key, make_upload, make_user
+from tests.factories import PNG, make_job, make_key, make_upload, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 PRINT = "a" * 64
@@ -136,9 +136,10 @@ def test_b42_somebody_elses_upload_is_not_there(call, s3):
 
 def test_an_upload_that_a_job_needs_is_not_deleted(call, s3):
     told = begin(call).json()
-    Upload.objects.update(expires_at=None)
+    job = make_job("IN_PROGRESS")
+    job.uploads.add(Upload.objects.get())
     assert call("DELETE", told["url"]).status_code == 409
-    Upload.objects.update(expires_at=Upload.objects.get().created_at)
+    job.uploads.clear()
     assert call("DELETE", told["url"]).status_code == 204
     assert not Upload.objects.exists()
 
