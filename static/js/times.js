@@ -11,8 +11,8 @@ export function localize(root) {
     const date = new Date(time.dateTime);
     if (Number.isNaN(date.getTime())) continue;
     time.title = date.toString();
-    time.textContent = "clock" in time.dataset
-      ? date.toLocaleTimeString()
+    time.textContent = "clock" in time.dataset ? date.toLocaleTimeString()
+      : "day" in time.dataset ? date.toLocaleDateString(undefined, { dateStyle: "medium" })
       : date.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
   }
 }
