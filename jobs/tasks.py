@@ -46,7 +46,7 @@ def collect_job(pk: str) -> None:
         reconcile.done(job)
 
 
-@shared_task(name="jobs.verify_upload")
+@shared_task(name="jobs.verify_upload", soft_time_limit=6 * 3600, time_limit=6 * 3600)
 def verify_upload(pk: str) -> None:
     """Hash a large upload and call it ready."""
     upload = Upload.objects.filter(pk=UUID(pk)).first()

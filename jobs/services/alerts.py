@@ -30,6 +30,11 @@ TEXTS = {
         "Usually nothing: calls go on, ever more patiently. See RunPod's status page.",
     ),
 }
+STORE = "results_wait"
+TEXTS[STORE] = (
+    "Results of this endpoint wait: the disk is full, or the bucket does not answer.",
+    "Run `manage.py doctor`; it says which, and what to do. Nothing is lost meanwhile.",
+)
 OF_STATUS = {401: "key_refused", 403: "key_refused", 402: "payment_required"}
 
 
@@ -48,10 +53,9 @@ def raise_alert(endpoint: Endpoint, code: str) -> None:
 
 
 def resolve(endpoint: Endpoint, *codes: str) -> None:
-    """Close the open alerts of these codes, or all when none is given."""
+    """Close the open alerts of these codes, or all about RunPod when none is given."""
     found = Alert.objects.filter(endpoint=endpoint, resolved_at=None)
-    if codes:
-        found = found.filter(code__in=codes)
+    found = found.filter(code__in=codes) if codes else found.exclude(code=STORE)
     if found.update(resolved_at=now()):
         logger.info("alert endpoint=%s %s: over", endpoint.slug, ",".join(codes))
 

@@ -9,7 +9,8 @@ from django.utils.timezone import now
 from jobs import conf, nudge
 from jobs.failpoints import failpoint
 from jobs.models import Artifact, Attempt, Endpoint, Job
-from jobs.services import collection, outputs
+from jobs.services import alerts, collection, outputs
+from jobs.services.holds import Hold
 from jobs.states import Actor, JobStatus
 from jobs.storage import LOCAL, S3, StoreError, local
 
@@ -38,24 +39,28 @@ def collect(job: Job, attempt: Attempt | None = None) -> None:
 
 def fetch(job: Job) -> None:
     """Save or check files where that may take minutes, then end the job."""
-    if job.status != JobStatus.FINALIZING or not collection.take(job):
+    hold = collection.hold(job)
+    if job.status != JobStatus.FINALIZING or not hold.take():
         return
     attempt = job.attempts.get(number=job.attempt_no)
     try:
         if attempt.manifest is not None:
-            _settle_in_bucket(job, attempt)
+            _settle_in_bucket(job, attempt, hold)
         else:
-            output, notes = collection.save(job, attempt)
+            output, notes = collection.save(job, attempt, hold)
             Attempt.objects.filter(pk=attempt.pk).update(notes=notes)
             _complete(job, attempt, output)
     except StoreError as error:
         logger.warning("job=%s waits to save its result: %s", job.pk, error)
+        alerts.raise_alert(job.endpoint, alerts.STORE)
         job.look_again_in(STORE_PAUSE_SECONDS)
+    else:
+        alerts.resolve(job.endpoint, alerts.STORE)
     finally:
-        collection.release(job)
+        hold.release()
 
 
-def _settle_in_bucket(job: Job, attempt: Attempt) -> None:
+def _settle_in_bucket(job: Job, attempt: Attempt, hold: Hold) -> None:
     """Compare what a worker sent to the bucket with its manifest."""
     manifest: dict[str, Any] = attempt.manifest or {}
     stored = {artifact.name: artifact for artifact in attempt.artifacts.all()}
@@ -63,7 +68,7 @@ def _settle_in_bucket(job: Job, attempt: Attempt) -> None:
         artifact = stored.get(file["name"])
         problem = _mismatch(file, artifact)
         if artifact and artifact.store == S3:
-            problem = outputs.settle(artifact, file, lambda: collection.keep_taken(job))
+            problem = outputs.settle(artifact, file, hold.keep)
         if problem:
             _fail(job, "bad_manifest", problem)
             return

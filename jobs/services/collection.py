@@ -6,10 +6,9 @@ cannot be saved is noted on the attempt and never costs the rest of the result.
 
 import hashlib
 import logging
-import threading
 import time
-import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -18,8 +17,9 @@ from django.conf import settings
 from jobs import conf, egress
 from jobs.egress import EgressRefused
 from jobs.failpoints import failpoint
-from jobs.models import Artifact, Attempt, Job, Lease
+from jobs.models import Artifact, Attempt, Job
 from jobs.services import content_types, output_files
+from jobs.services.holds import Hold
 from jobs.services.output_files import Found
 from jobs.storage import StoreFull, current_name, store
 
@@ -27,10 +27,6 @@ logger = logging.getLogger(__name__)
 PIECE = 1024 * 1024
 NAME_MAX = 120
 TRY_PAUSES = (1.0, 3.0)
-LEASE_SECONDS = 30.0  # longer than any silence that `egress` puts up with
-RENEW_SECONDS = 3.0
-_PROCESS = uuid.uuid4().hex
-_renewed: dict[uuid.UUID, float] = {}
 
 
 class NotSaved(Exception):
@@ -45,7 +41,7 @@ def files_of(job: Job) -> list[Found]:
     return [file for file in found if not file.url.startswith(own)]
 
 
-def save(job: Job, attempt: Attempt) -> tuple[Any, list[str]]:
+def save(job: Job, attempt: Attempt, hold: Hold) -> tuple[Any, list[str]]:
     """Save every file; return the output without base64, and what was not saved.
 
     Begins anew after a crash: keys are the same, so nothing is left over. Raise
@@ -54,12 +50,12 @@ def save(job: Job, attempt: Attempt) -> tuple[Any, list[str]]:
     output, notes = job.output, []
     taken: set[str] = set()
     for index, found in enumerate(files_of(job)):
-        renew(job)
+        hold.keep()
         if index >= conf.COLLECT_MAX_FILES:
             notes.append(f"Only the first {conf.COLLECT_MAX_FILES} files were saved.")
             break
         try:
-            name = _save_one(job, attempt, index, found, taken)
+            name = _save_one(attempt, index, found, taken, hold)
         except NotSaved as problem:
             where = ".".join(map(str, found.path)) or "output"
             notes.append(f"{where} could not be saved: {problem}.")
@@ -72,12 +68,12 @@ def save(job: Job, attempt: Attempt) -> tuple[Any, list[str]]:
 
 
 def _save_one(
-    job: Job, attempt: Attempt, index: int, found: Found, taken: set[str]
+    attempt: Attempt, index: int, found: Found, taken: set[str], hold: Hold
 ) -> str:
-    key = f"out/{job.pk.hex}/{attempt.number}/c{index}"
+    key = f"out/{attempt.job_id.hex}/{attempt.number}/c{index}"
     for pause in (*TRY_PAUSES, None):
         try:
-            size, sha256, head = _store(job, key, found)
+            size, sha256, head = _store(key, found, hold)
         except httpx.HTTPError as error:
             if pause is None:
                 raise NotSaved(f"no answer ({type(error).__name__})") from error
@@ -105,9 +101,9 @@ def _save_one(
     return name
 
 
-def _store(job: Job, key: str, found: Found) -> tuple[int, str, bytes]:
+def _store(key: str, found: Found, hold: Hold) -> tuple[int, str, bytes]:
     """Write one file; return (size, sha256, its first bytes)."""
-    measured = _Measured(job, _pieces(found))
+    measured = _Measured(_pieces(found), hold)
     store().save(key, measured)
     return measured.size, measured.digest.hexdigest(), measured.head
 
@@ -115,8 +111,8 @@ def _store(job: Job, key: str, found: Found) -> tuple[int, str, bytes]:
 class _Measured:
     """The pieces of a file, measured on their way; keeps the job while they come."""
 
-    def __init__(self, job: Job, pieces: Iterator[bytes]) -> None:
-        self._job, self._pieces = job, pieces
+    def __init__(self, pieces: Iterator[bytes], hold: Hold) -> None:
+        self._pieces, self._hold = pieces, hold
         self.digest, self.size, self.head = hashlib.sha256(), 0, b""
 
     def __iter__(self) -> Iterator[bytes]:
@@ -127,41 +123,15 @@ class _Measured:
             self.digest.update(piece)
             self.head = self.head or piece[: content_types.HEAD_BYTES]
             yield piece
-            keep_taken(self._job)
+            self._hold.keep()
         if not self.size:
             raise NotSaved("it is empty")
 
 
-def take(job: Job) -> bool:
-    """Become the only one to save this job's files."""
-    return Lease.take(_lease(job), holder=_holder(), seconds=LEASE_SECONDS)
-
-
-def renew(job: Job) -> None:
-    """Keep the job, and keep the loop from asking again."""
-    Lease.take(_lease(job), holder=_holder(), seconds=LEASE_SECONDS)
-    job.look_again_in(conf.STEP_LEASE_SECONDS)
-
-
-def keep_taken(job: Job) -> None:
-    """Call often while working: renews what `take` took, every few seconds."""
-    if time.monotonic() - _renewed.get(job.pk, 0.0) > RENEW_SECONDS:
-        _renewed[job.pk] = time.monotonic()
-        renew(job)
-
-
-def release(job: Job) -> None:
-    """Nothing is left to save, or somebody else shall try."""
-    _renewed.pop(job.pk, None)
-    Lease.objects.filter(name=_lease(job), holder=_holder()).delete()
-
-
-def _holder() -> str:
-    return f"{_PROCESS}:{threading.get_ident()}"
-
-
-def _lease(job: Job) -> str:
-    return f"collect-{job.pk.hex}"
+def hold(job: Job) -> Hold:
+    """Return what to take before saving a job's files; it keeps the loop from asking."""
+    again = partial(job.look_again_in, conf.STEP_LEASE_SECONDS)
+    return Hold(f"collect-{job.pk.hex}", again)
 
 
 def _pieces(found: Found) -> Iterator[bytes]:

@@ -58,10 +58,12 @@ def create(
             source_job=source_job,
         )
         job.events.create(new_status=job.status, actor=Actor.USER)
-        files = Upload.objects.filter(pk__in=inputs.uploads_of(input))
-        job.uploads.set(files)
-        # A file that a job needs no longer expires with the unfinished ones.
-        files.update(expires_at=None)
+        named = inputs.uploads_of(input)
+        if named:
+            files = Upload.objects.filter(pk__in=named)
+            job.uploads.add(*files)
+            # A file that a job needs no longer expires with the unfinished ones.
+            files.update(expires_at=None)
     return job
 
 

@@ -18,6 +18,7 @@ from jobs import conf, nudge
 from jobs.errors import Conflict
 from jobs.models import Upload
 from jobs.services import content_types, filenames, image_sizes, quotas
+from jobs.services.holds import Hold
 from jobs.states import ACTIVE
 from jobs.storage import LOCAL, S3, StoreError, bucket, current_name, local, store
 
@@ -123,9 +124,24 @@ def finish_if_whole(upload: Upload) -> None:
 
 
 def verify(upload: Upload) -> None:
-    """Hash a whole upload and call it ready. Does nothing in any other status."""
+    """Hash a whole upload and call it ready. Does nothing in any other status.
+
+    A large one takes minutes: one process at a time has it.
+    """
     if upload.status != S.VERIFYING:
         return
+    if upload.size <= conf.VERIFY_INLINE_BYTES:
+        _verify(upload, lambda: None)
+        return
+    hold = Hold(f"verify-{upload.pk.hex}")
+    if hold.take():
+        try:
+            _verify(upload, hold.keep)
+        finally:
+            hold.release()
+
+
+def _verify(upload: Upload, going_on: Callable[[], None]) -> None:
     kept = store(upload.store)
     if kept.size(upload.key) != upload.size:
         reject(upload, "The stored file is not whole. Upload it again.")
@@ -135,7 +151,7 @@ def verify(upload: Upload) -> None:
         reject(upload, problem)
         return
     is_hashed = upload.store == LOCAL or upload.size <= conf.BUCKET_HASH_MAX_BYTES
-    sha256 = _sha256(upload) if is_hashed else ""
+    sha256 = _sha256(upload, going_on) if is_hashed else ""
     promised = upload.declared_sha256
     if promised and sha256 and promised != sha256:
         reject(upload, "The file is not what was announced. Upload it again.")
@@ -149,10 +165,11 @@ def reject(upload: Upload, problem: str) -> None:
         store(upload.store).delete(upload.key)
 
 
-def _sha256(upload: Upload) -> str:
+def _sha256(upload: Upload, going_on: Callable[[], None]) -> str:
     digest = hashlib.sha256()
     for piece in store(upload.store).chunks(upload.key, 0, upload.size):
         digest.update(piece)
+        going_on()
     return digest.hexdigest()
 
 
@@ -223,11 +240,19 @@ def discard(upload: Upload) -> None:
     delete(upload)
 
 
+def _verify_soon(upload: Upload) -> None:
+    """Small files at once; large ones by a task of their own, so that others go on."""
+    if upload.size <= conf.VERIFY_INLINE_BYTES:
+        verify(upload)
+    else:
+        nudge.upload(upload.pk)
+
+
 def sweep() -> None:
     """Verify what was left, and remove uploads that nobody finished or used."""
     due: list[tuple[Any, Callable[[Upload], None]]] = [
         (Q(status=S.UPLOADING, store=LOCAL), finish_if_whole),
-        (Q(status=S.VERIFYING), verify),
+        (Q(status=S.VERIFYING), _verify_soon),
         (Q(expires_at__lte=now()), delete),
     ]
     for which, step in due:

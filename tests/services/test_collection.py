@@ -161,7 +161,9 @@ def test_fetching_begins_anew_after_a_death_without_leftovers(site, monkeypatch)
     site["/x.png"] = (200, PNG)
     job = job_with({"url": f"{site['base']}/x.png", "image": B64})
     job = Job.objects.select_related("endpoint").get(pk=job.pk)
-    collection.save(job, job.attempts.get())  # and then the process died
+    collection.save(
+        job, job.attempts.get(), collection.hold(job)
+    )  # and then the process died
     artifacts.fetch(job)
     job.refresh_from_db()
     assert (job.status, names(job)) == ("COMPLETED", ["x.png", "image.png"])
@@ -182,9 +184,9 @@ def test_a_file_whose_saving_ends_processes_stops_after_three():
 
 def test_two_fetchers_do_not_meet():
     job = job_with({"image": B64})
-    assert collection.take(job)
-    taken = []
-    other = threading.Thread(target=lambda: taken.append(collection._holder()))
+    assert collection.hold(job).take()
+    holders = []
+    other = threading.Thread(target=lambda: holders.append(collection.hold(job)))
     other.start()
     other.join()
-    assert taken != [collection._holder()]
+    assert not holders[0].take()

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from jobs.errors import Conflict, InvalidInput, NotFound, TooLarge
-from jobs.models import Artifact, Job
-from jobs.services import artifacts, attempts, outputs
+from jobs.models import Alert, Artifact, Job
+from jobs.services import artifacts, attempts, endpoints, outputs
 from jobs.storage import LOCAL, S3, StoreError, bucket
 from tests.factories import make_endpoint, make_job
 
@@ -153,3 +153,16 @@ def test_only_parts_of_an_opened_file_are_signed(attempt, settings):
     settings.JOBS_OUTPUT_MAX_BYTES = 10
     with pytest.raises(TooLarge):
         outputs.open_output(attempt, "out.bin", "video/mp4", 11)
+
+
+def test_the_operator_hears_that_results_wait_until_they_do_not(attempt, settings):
+    send(attempt, b"small")
+    url, settings.S3_ENDPOINT_URL = settings.S3_ENDPOINT_URL, "http://127.0.0.1:9"
+    job = finish(attempt, b"small")
+    alert = Alert.objects.get()
+    assert (alert.code, alert.resolved_at) == ("results_wait", None)
+    endpoints.mark_reachable(job.endpoint)  # says nothing of the bucket
+    settings.S3_ENDPOINT_URL = url
+    assert Alert.objects.get().resolved_at is None
+    artifacts.fetch(job)
+    assert Alert.objects.get().resolved_at is not None

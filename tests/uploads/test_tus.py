@@ -8,7 +8,7 @@ import httpx
 import pytest
 from asgiref.sync import sync_to_async
 
-from jobs.models import Upload
+from jobs.models import Lease, Upload
 from jobs.services import downloads, uploads
 from jobs.services.inputs import upload_problem
 from jobs.storage import local
@@ -561,3 +561,33 @@ def test_b53_of_two_writers_at_the_same_offset_one_wins(app, call):
     assert statuses[1] in {403, 409, 423}
     assert content in {b"a" * 2_000_000, b"b" * 2_000_000}
     assert upload.sha256 == hashlib.sha256(content).hexdigest()
+
+
+# --- large files are verified in the background --------------------------------------------
+@pytest.fixture
+def large(settings):
+    settings.JOBS_VERIFY_INLINE_BYTES = 10
+    upload = uploads.open_upload(owner=make_user(), filename="x", size=11)
+    local().save(upload.key, [b"hello world"])
+    uploads.finish_if_whole(upload)
+    assert upload.status == "verifying"
+    return upload
+
+
+def test_a_large_file_is_hashed_by_one_process_at_a_time(large):
+    other = Lease.take(f"verify-{large.pk.hex}", holder="other", seconds=30)
+    assert other
+    uploads.verify(large)
+    assert Upload.objects.get().status == "verifying"
+    Lease.give_back(f"verify-{large.pk.hex}", holder="other")
+    uploads.verify(large)
+    assert Upload.objects.get().status == "ready"
+    assert not Lease.objects.exists()
+
+
+def test_the_sweep_has_it_done_by_a_task_of_its_own(large, monkeypatch):
+    sent = []
+    monkeypatch.setattr("jobs.nudge._send", lambda *call: sent.append(call))
+    uploads.sweep()
+    assert sent == [("jobs.verify_upload", str(large.pk))]
+    assert Upload.objects.get().status == "verifying"
