@@ -16,6 +16,11 @@ Picture = NDArray[np.uint8]
 # Sound that an MP4 file can hold as it is; anything else becomes AAC.
 COPIED_AUDIO = {"aac", "mp3", "opus", "ac3"}
 MAX_PIXELS = 8192 * 8192
+# No playlists and no lists of files: one could name any file of this worker.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,gif,asf,mxf,apng"
+)
+READING = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 
 
 def change_video(
@@ -30,7 +35,7 @@ def change_video(
     the number of frames; raises `UserError` when there is no video to read.
     """
     try:
-        with av.open(str(source), options={"protocol_whitelist": "file"}) as reader:
+        with av.open(str(source), options=READING) as reader:
             if not reader.streams.video:
                 raise UserError("The file has no picture in it.")
             with av.open(
