@@ -51,8 +51,8 @@ class Writer(Protocol):
 
     offset: int
 
-    def write(self, piece: bytes) -> None:
-        """Append all of `piece`, or raise and keep the offset where it was."""
+    def write(self, *pieces: bytes) -> None:
+        """Append all of `pieces`, or raise and keep the offset where it was."""
 
     def flush_to_disk(self) -> None:
         """Return once every byte written survives a power cut."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from jobs.storage.base import LOCAL, Served, StoreError, StoreFull, WrongOffset
 
 PIECE = 1024 * 1024
+_BUFFERS = 512  # at once; Linux takes 1,024
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
@@ -27,18 +28,27 @@ class LocalWriter:
         self._descriptor = descriptor
         self.offset = offset
 
-    def write(self, piece: bytes) -> None:
-        """Append all of `piece`; on a full disk cut back to the last whole piece."""
-        view = memoryview(piece)
+    def write(self, *pieces: bytes) -> None:
+        """Append all of `pieces`; on a full disk cut back to where they began."""
+        size, written = sum(map(len, pieces)), 0
         try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
+            for start in range(0, len(pieces), _BUFFERS):
+                written += os.writev(self._descriptor, pieces[start : start + _BUFFERS])
+            if written < size:  # on its way to a full disk
+                self._write_again(b"".join(pieces))
         except OSError as error:
             os.ftruncate(self._descriptor, self.offset)
             if error.errno in _FULL:
                 raise StoreFull("The disk is full.") from error
             raise StoreError(os.strerror(error.errno or 0)) from error
-        self.offset += len(piece)
+        self.offset += size
+
+    def _write_again(self, content: bytes) -> None:
+        # A short write may have been followed by others: begin where the file was whole.
+        os.ftruncate(self._descriptor, self.offset)
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
 
     def cut_back_to(self, offset: int) -> None:
         """Forget everything from `offset` on."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from typing import Any
 
 from jobs import conf
@@ -30,12 +29,15 @@ class Body:
         self._checked = self._heard = self._clock()
         self._is_whole = False
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield pieces of at least UPLOAD_PIECE_BYTES, or what is there when it stalls.
+    async def pieces(self) -> AsyncIterator[list[bytes]]:
+        """Yield lists of at least UPLOAD_PIECE_BYTES, or what is there when it stalls.
 
-        What has been received is yielded before `Gone` or `TakenOver` is raised.
+        Bytes are never copied on their way. What has been received is yielded before
+        `Gone` or `TakenOver` is raised.
         """
-        held = bytearray()
+        enough = int(conf.UPLOAD_PIECE_BYTES)
+        held: list[bytes] = []
+        size = 0
         ending: Exception | None = None
         while not self._is_whole and ending is None:
             new = b""
@@ -43,20 +45,27 @@ class Body:
                 new = await self._next()
             except (Gone, TakenOver) as error:
                 ending = error
-            held += new
-            if held and (not new or len(held) >= conf.UPLOAD_PIECE_BYTES):
-                yield bytes(held)
-                held.clear()
+            if new:
+                held.append(new)
+                size += len(new)
+            if size and (not new or size >= enough):
+                yield held
+                held, size = [], 0
         if held:
-            yield bytes(held)
+            yield held
         if ending:
             raise ending
 
     async def _next(self) -> bytes:
         """Return the next bytes; none if nothing came for a second."""
-        await self._check()
+        if self._clock() - self._checked >= 1.0:
+            self._checked = self._clock()
+            if not await self._may_go_on():
+                raise TakenOver
         try:
-            message = await asyncio.wait_for(self._receive(), timeout=1.0)
+            # Not `wait_for`: it makes a task of every message.
+            async with asyncio.timeout(1.0):
+                message = await self._receive()
         except TimeoutError:
             if self._clock() - self._heard > conf.UPLOAD_IDLE_SECONDS:
                 raise Gone("nothing came for too long") from None
@@ -68,43 +77,36 @@ class Body:
         body: bytes = message.get("body", b"")
         return body
 
-    async def _check(self) -> None:
-        """Ask about once a second whether this is still the writer."""
-        if self._clock() - self._checked < 1.0:
-            return
-        self._checked = self._clock()
-        if not await self._may_go_on():
-            raise TakenOver
-
 
 async def write_all(
-    stream: AsyncIterator[bytes],
+    stream: AsyncIterator[list[bytes]],
     writer: Writer,
     *,
     limit: int,
     also: Callable[[bytes], None] | None = None,
 ) -> bool:
-    """Write a body, one piece while the next is received; stop at offset `limit`.
+    """Write a body, one list of pieces while the next is received; stop at `limit`.
 
     Return False when there was more than that.
     """
     writing: asyncio.Future[None] | None = None
 
-    def put(piece: bytes) -> None:
-        writer.write(piece)
+    def put(pieces: list[bytes]) -> None:
+        writer.write(*pieces)
         if also:
-            also(piece)
+            for piece in pieces:
+                also(piece)
 
     received = writer.offset
     try:
-        async for piece in stream:
+        async for pieces in stream:
             if writing:
                 await writing
             room = limit - received
-            received += len(piece)
-            writing = asyncio.ensure_future(
-                asyncio.to_thread(partial(put, piece[:room]))
-            )
+            size = sum(map(len, pieces))
+            received += size
+            fitting = pieces if size <= room else [b"".join(pieces)[:room]]
+            writing = asyncio.ensure_future(asyncio.to_thread(put, fitting))
             if received > limit:
                 break
     finally:

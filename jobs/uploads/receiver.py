@@ -92,6 +92,7 @@ def _open_creation(
     upload = opened(request, uploader(request))
     _check_length(request, upload, 0)
     where = created(request, upload)
+    uploads.take_over(upload)
     return upload, 0, {name.lower(): value for name, value in where.items()}
 
 
@@ -117,6 +118,7 @@ def _open_patch(
     if upload.status != Upload.Status.UPLOADING:
         raise tus.TusError(403, "This upload is finished.")
     _check_length(request, upload, offset)
+    uploads.take_over(upload)
     return upload, offset, {}
 
 
@@ -130,32 +132,38 @@ async def _append(
     upload: Upload, offset: int, receive: Receive, promise: Checksum | None
 ) -> int:
     """Write the body at `offset`; return the new offset."""
-    number = await in_thread(uploads.take_over, upload)
+    number = upload.writer_no
     # Left by a process that died before it could compare: the client sends it again.
     is_left = upload.unchecked_from is not None and offset == upload.unchecked_from
 
     async def may_go_on() -> bool:
         return await in_thread(uploads.is_newest_writer, upload, number)
 
-    async with writer(upload.key, offset, may_go_on, cut=is_left) as file:
-        body = Body(receive, may_go_on)
-        try:
+    file = None
+    try:
+        async with writer(upload.key, offset, may_go_on, cut=is_left) as file:
+            body = Body(receive, may_go_on)
             if promise:
                 fits = await _write_promised(upload, body, file, promise)
             else:
                 if is_left:
                     await in_thread(uploads.note_unchecked, upload, None)
                 fits = await write_all(body.pieces(), file, limit=upload.size)
-        finally:
-            # Also after a break: a HEAD goes on from what was written.
-            await in_thread(uploads.note_received, upload, file.offset)
-        if file.offset == upload.size or conf.UPLOAD_SYNC_EACH_PATCH:
-            await in_thread(file.flush_to_disk)
-    if file.offset == upload.size:
-        await in_thread(uploads.finish, upload)
+            if file.offset == upload.size or conf.UPLOAD_SYNC_EACH_PATCH:
+                await in_thread(file.flush_to_disk)
+    finally:
+        # Also after a break: a HEAD goes on from what was written.
+        if file is not None:
+            await in_thread(_written, upload, file.offset)
     if not fits:
         raise tus.TusError(413, f"The upload was declared with {upload.size} bytes.")
     return file.offset
+
+
+def _written(upload: Upload, offset: int) -> None:
+    uploads.note_received(upload, offset)
+    if offset == upload.size:
+        uploads.finish_if_whole(upload)
 
 
 async def _write_promised(

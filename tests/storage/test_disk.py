@@ -48,16 +48,16 @@ def test_a_file_has_one_writer_at_a_time(store):
 
 
 def test_a_full_store_keeps_the_last_whole_piece(store, monkeypatch):
-    real = os.write
+    real = os.writev
 
-    def short_then_full(descriptor, data):
-        if bytes(data) == b"67890":
-            return real(descriptor, b"67")
-        if bytes(data) == b"890":
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(descriptor, data)
+    def short(descriptor, buffers):
+        return real(descriptor, [b"67"] if buffers == (b"67890",) else buffers)
 
-    monkeypatch.setattr("jobs.storage.disk.os.write", short_then_full)
+    def full(descriptor, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("jobs.storage.disk.os.writev", short)
+    monkeypatch.setattr("jobs.storage.disk.os.write", full)
     with pytest.raises(StoreFull):
         write(store, "in/a", 0, b"12345", b"67890")
     assert content(store, "in/a") == b"12345"
@@ -123,3 +123,15 @@ def test_a_planted_link_is_not_read(store, tmp_path):
     assert store.size("in/b") == 0
     with pytest.raises(StoreError):
         content(store, "in/b", 0, 6)
+
+
+def test_a_short_write_is_made_good(store, monkeypatch):
+    real = os.writev
+    monkeypatch.setattr(
+        "jobs.storage.disk.os.writev", lambda d, buffers: real(d, [buffers[0][:2]])
+    )
+    pieces = [bytes([n % 256]) * 3 for n in range(1500)]
+    with store.writer("in/a", 0) as writer:
+        writer.write(*pieces)
+        assert writer.offset == 4500
+    assert content(store, "in/a") == b"".join(pieces)

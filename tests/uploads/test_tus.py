@@ -298,14 +298,14 @@ def test_a_full_disk_is_507_and_the_upload_goes_on_later(call, monkeypatch):
     url = create(call, 10)
     patch(call, url, 0, b"12345")
     with monkeypatch.context() as full:
-        real = os.write
+        real = os.writev
 
-        def write(descriptor, data):
-            if bytes(data) == b"67890":
+        def write(descriptor, buffers):
+            if buffers == (b"67890",):
                 raise OSError(errno.ENOSPC, "No space left on device")
-            return real(descriptor, data)
+            return real(descriptor, buffers)
 
-        full.setattr("jobs.storage.disk.os.write", write)
+        full.setattr("jobs.storage.disk.os.writev", write)
         assert patch(call, url, 5, b"67890").status_code == 507
     assert offset_of(call, url) == "5"
     assert patch(call, url, 5, b"67890").status_code == 204
