@@ -7,6 +7,7 @@ from typing import Any
 from jobs import conf
 from jobs.storage.base import Writer
 
+FEW = 2
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
@@ -30,12 +31,11 @@ class Body:
         self._is_whole = False
 
     async def pieces(self) -> AsyncIterator[list[bytes]]:
-        """Yield lists of at least UPLOAD_PIECE_BYTES, or what is there when it stalls.
+        """Yield lists of about UPLOAD_PIECE_BYTES, or what is there when it stalls.
 
         Bytes are never copied on their way. What has been received is yielded before
         `Gone` or `TakenOver` is raised.
         """
-        enough = int(conf.UPLOAD_PIECE_BYTES)
         held: list[bytes] = []
         size = 0
         ending: Exception | None = None
@@ -48,7 +48,7 @@ class Body:
             if new:
                 held.append(new)
                 size += len(new)
-            if size and (not new or size >= enough):
+            if size and (not new or size >= _enough()):
                 yield held
                 held, size = [], 0
         if held:
@@ -78,6 +78,16 @@ class Body:
         return body
 
 
+# Bodies being written now. Two pieces of each are in memory.
+_written_now = 0
+
+
+def _enough() -> int:
+    """Return how many bytes to write at once: fewer where many bodies come in."""
+    large = int(conf.UPLOAD_PIECE_BYTES)
+    return large if _written_now <= FEW else large // 2
+
+
 async def write_all(
     stream: AsyncIterator[list[bytes]],
     writer: Writer,
@@ -89,6 +99,7 @@ async def write_all(
 
     Return False when there was more than that.
     """
+    global _written_now
     writing: asyncio.Future[None] | None = None
 
     def put(pieces: list[bytes]) -> None:
@@ -98,6 +109,7 @@ async def write_all(
                 also(piece)
 
     received = writer.offset
+    _written_now += 1
     try:
         async for pieces in stream:
             if writing:
@@ -110,6 +122,7 @@ async def write_all(
             if received > limit:
                 break
     finally:
+        _written_now -= 1
         if writing:
             await writing
     return received <= limit
