@@ -4,62 +4,22 @@ import asyncio
 import base64
 import hashlib
 
-import httpx
 import pytest
 from asgiref.sync import sync_to_async
 
 from jobs.models import Lease, Upload
-from jobs.services import downloads, uploads
-from jobs.services.inputs import upload_problem
+from jobs.services import uploads
 from jobs.storage import local
-from tests.factories import PNG, make_key, make_user
+from tests.factories import make_key, make_user
+from tests.uploads.client import (
+    TUS,
+    create,
+    offset_of,
+    patch,
+    raw_patch,
+)
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
-TUS = {"Tus-Resumable": "1.0.0"}
-PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
-
-
-@pytest.fixture
-def app():
-    from webapp.asgi import application  # noqa: PLC0415 - sets Django up
-
-    return application
-
-
-@pytest.fixture
-def call(app):
-    """Send one request to the ASGI application."""
-    key = make_key()
-
-    def send(method, url, headers=None, **kwargs):
-        async def go():
-            transport = httpx.ASGITransport(app=app)
-            async with httpx.AsyncClient(
-                transport=transport, base_url="http://testserver"
-            ) as client:
-                merged = {"Authorization": f"Bearer {key}", **(headers or {})}
-                return await client.request(method, url, headers=merged, **kwargs)
-
-        return asyncio.run(go())
-
-    return send
-
-
-def create(call, size, **headers):
-    answer = call(
-        "POST", "/uploads/tus/", {**TUS, "Upload-Length": str(size), **headers}
-    )
-    assert answer.status_code == 201, answer.text
-    return answer.headers["Location"]
-
-
-def patch(call, url, offset, content, **headers):
-    sent = {**PATCH, "Upload-Offset": str(offset), **headers}
-    return call("PATCH", url, sent, content=content)
-
-
-def offset_of(call, url):
-    return call("HEAD", url, TUS).headers["Upload-Offset"]
 
 
 def test_creation_answers_201_and_sets_location(call):
@@ -231,34 +191,6 @@ def test_broken_metadata_is_400(call, metadata):
     assert call("POST", "/uploads/tus/", headers).status_code == 400
 
 
-def raw_patch(app, url, key, messages):
-    """Send a PATCH whose client behaves as `messages` say; return what was answered."""
-    sent = []
-    scope = {
-        "type": "http",
-        "method": "PATCH",
-        "path": httpx.URL(url).path,
-        "query_string": b"",
-        "headers": [
-            (b"host", b"testserver"),
-            (b"authorization", f"Bearer {key}".encode()),
-            (b"tus-resumable", b"1.0.0"),
-            (b"upload-offset", b"0"),
-            (b"content-type", b"application/offset+octet-stream"),
-        ],
-    }
-
-    async def receive():
-        message = messages.pop(0)
-        return await message if asyncio.iscoroutine(message) else message
-
-    async def send(message):
-        sent.append(message)
-
-    asyncio.run(app(scope, receive, send))
-    return sent
-
-
 def test_every_byte_before_a_broken_connection_is_kept(app, call):
     url = create(call, 3_000_000)
     messages = [
@@ -325,242 +257,6 @@ def test_unfinished_uploads_expire():
     Upload.objects.update(expires_at=upload.created_at)
     uploads.sweep()
     assert not Upload.objects.exists()
-
-
-# --- checksum -----------------------------------------------------------------------------
-def promise(body, algorithm="sha256"):
-    digest = hashlib.new(algorithm, body).digest()
-    return {"Upload-Checksum": f"{algorithm} {base64.b64encode(digest).decode()}"}
-
-
-@pytest.mark.parametrize("algorithm", ["sha256", "sha1"])
-def test_a_chunk_with_the_right_checksum_is_taken(call, algorithm):
-    url = create(call, 11)
-    answer = patch(call, url, 0, b"hello ", **promise(b"hello ", algorithm))
-    assert (answer.status_code, answer.headers["Upload-Offset"]) == (204, "6")
-    patch(call, url, 6, b"world", **promise(b"world", algorithm))
-    assert Upload.objects.get().status == "ready"
-
-
-def test_b39_a_wrong_checksum_is_460_and_the_chunk_is_discarded(call):
-    url = create(call, 11)
-    patch(call, url, 0, b"hello ")
-    assert patch(call, url, 6, b"world", **promise(b"wOrld")).status_code == 460
-    assert offset_of(call, url) == "6"
-    assert Upload.objects.get().status == "uploading"
-    assert patch(call, url, 6, b"world", **promise(b"world")).status_code == 204
-    assert Upload.objects.get().sha256 == hashlib.sha256(b"hello world").hexdigest()
-
-
-@pytest.mark.parametrize(
-    "header", ["md5 1B2M2Y8AsgTpgAmY7PhCfg==", "sha256", "sha256 !!!", "sha1 YWJj"]
-)
-def test_b39_an_unknown_or_broken_checksum_is_400_and_changes_nothing(call, header):
-    url = create(call, 5)
-    answer = patch(call, url, 0, b"hello", **{"Upload-Checksum": header})
-    assert answer.status_code == 400
-    assert offset_of(call, url) == "0"
-
-
-def test_options_name_the_checksums(call):
-    answer = call("OPTIONS", "/uploads/tus/")
-    assert "sha1" in answer.headers["Tus-Checksum-Algorithm"].split(",")
-    assert "checksum" in answer.headers["Tus-Extension"].split(",")
-
-
-def test_bytes_that_came_with_a_checksum_count_only_once_it_was_compared(call):
-    """As a process leaves them that was killed in the middle of such a chunk."""
-    url = create(call, 10)
-    patch(call, url, 0, b"good")
-    upload = Upload.objects.get()
-    with local().writer(upload.key, 4) as writer:
-        writer.write(b"badbad")
-    uploads.note_unchecked(upload, 4)
-    uploads.sweep()
-    assert offset_of(call, url) == "4"
-    assert patch(call, url, 4, b"better").status_code == 204
-    assert b"".join(local().chunks(upload.key, 0, 10)) == b"goodbetter"
-
-
-# --- creation-with-upload -----------------------------------------------------------------
-def test_the_first_bytes_may_come_with_the_creation(call):
-    headers = {**PATCH, "Upload-Length": "11"}
-    answer = call("POST", "/uploads/tus/", headers, content=b"hello ")
-    assert (answer.status_code, answer.headers["Upload-Offset"]) == (201, "6")
-    assert patch(call, answer.headers["Location"], 6, b"world").status_code == 204
-    assert Upload.objects.get().status == "ready"
-
-
-def test_or_all_of_them(call):
-    headers = {**PATCH, "Upload-Length": "5", **promise(b"hello")}
-    answer = call("POST", "/uploads/tus/", headers, content=b"hello")
-    assert (answer.status_code, answer.headers["Upload-Offset"]) == (201, "5")
-    assert Upload.objects.get().status == "ready"
-
-
-def test_but_never_more_than_were_declared(call):
-    headers = {**PATCH, "Upload-Length": "4"}
-    assert call("POST", "/uploads/tus/", headers, content=b"hello").status_code == 413
-
-
-def test_a_creation_with_bytes_from_nobody_is_401(call):
-    headers = {**PATCH, "Upload-Length": "4", "Authorization": ""}
-    assert call("POST", "/uploads/tus/", headers, content=b"abcd").status_code == 401
-    assert not Upload.objects.exists()
-
-
-# --- bad input ----------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Upload-Defer-Length": "1"},
-        {"Upload-Defer-Length": "0"},
-        {"Upload-Defer-Length": "2"},
-        {"Upload-Defer-Length": "1", "Upload-Length": "5"},
-        {},
-        {"Upload-Length": "5", "Upload-Concat": "partial"},
-        {"Upload-Length": "5", "Upload-Metadata": "sha256 YWJj"},
-        {"Upload-Length": "5", "Upload-Metadata": "filename " + "A" * 100_000 + "!"},
-    ],
-)
-def test_b34_b43_a_creation_that_makes_no_sense_is_400(call, headers):
-    assert call("POST", "/uploads/tus/", TUS | headers).status_code == 400
-    assert not Upload.objects.exists()
-
-
-def test_b33_a_user_over_the_quota_is_413(call, settings):
-    settings.JOBS_USER_MAX_BYTES = 100
-    create(call, 60)
-    answer = call("POST", "/uploads/tus/", {**TUS, "Upload-Length": "41"})
-    assert answer.status_code == 413
-    assert "limit" in answer.text
-    create(call, 40)
-
-
-@pytest.mark.parametrize("state", ["finished", "rejected", "deleted", "expired"])
-def test_b37_an_upload_that_is_over_takes_nothing(call, state):
-    url = create(call, 5)
-    upload = Upload.objects.get()
-    if state == "finished":
-        patch(call, url, 0, b"hello")
-    elif state == "rejected":
-        uploads.reject(upload, "It is no video.")
-    elif state == "deleted":
-        uploads.delete(upload)
-    else:
-        Upload.objects.update(expires_at=upload.created_at)
-        uploads.sweep()
-    expected = {"finished": 403, "rejected": 410, "deleted": 404, "expired": 404}
-    assert patch(call, url, 0, b"x").status_code == expected[state]
-
-
-def test_b40_an_upload_whose_body_was_cut_is_never_complete(app, call):
-    url = create(call, 10)
-    messages = [
-        {"type": "http.request", "body": b"12345", "more_body": True},
-        {"type": "http.disconnect"},
-    ]
-    raw_patch(app, url, make_key(), messages)
-    assert Upload.objects.get().status == "uploading"
-    assert offset_of(call, url) == "5"
-
-
-def test_b41_an_empty_file_is_stored_and_no_job_takes_it(call):
-    create(call, 0)
-    upload = Upload.objects.get()
-    assert (upload.status, upload.size) == ("ready", 0)
-    assert "empty" in upload_problem(upload, [])
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("a\r\nSet-Cookie: x=1.mp4", "aSet-Cookie: x=1.mp4"),
-        ('a";filename="b.exe', 'a";filename="b.exe'),
-        ("a\0b.mp4", "ab.mp4"),
-        ("\u202ecod.exe", "cod.exe"),
-        ("a\u200bb.mp4", "ab.mp4"),
-        ("dots...", "dots"),
-        ("-rf", "-rf"),
-        ("CON", "CON"),
-        ("%2e%2e%2fpasswd", "%2e%2e%2fpasswd"),
-        ("....//....//x", "x"),
-        ("C:\\x.mp4", "x.mp4"),
-        ("/abs", "abs"),
-        ("", "file"),
-        ("<img onerror=alert(1)>.png", "<img onerror=alert(1)>.png"),
-    ],
-)
-def test_b44_b46_names_are_cleaned_and_the_header_stays_one_header(call, name, shown):
-    encoded = base64.b64encode(name.encode()).decode()
-    create(call, 1, **{"Upload-Metadata": f"filename {encoded}"})
-    upload = Upload.objects.get()
-    assert upload.filename == shown
-    patch(call, f"/uploads/tus/{upload.pk}", 0, b"x")
-    answer = call("GET", downloads.upload_url(upload), {})
-    assert answer.status_code == 200
-    assert "set-cookie" not in answer.headers
-    disposition = answer.headers["Content-Disposition"]
-    assert "\r" not in disposition
-    assert ';filename="b.exe"' not in disposition.replace('\\"', "")
-
-
-BOMB = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (50_000).to_bytes(4) * 2 + bytes(100)
-GIF_BOMB = b"GIF89a" + (60_000).to_bytes(2, "little") * 2 + bytes(100)
-
-
-@pytest.mark.parametrize("content", [BOMB, GIF_BOMB])
-def test_b49_an_image_of_too_many_pixels_is_refused_by_its_header(call, content):
-    url = create(call, len(content))
-    assert patch(call, url, 0, content).status_code == 204
-    upload = Upload.objects.get()
-    assert upload.status == "rejected"
-    assert "million pixels" in upload.problem
-    assert local().size(upload.key) == 0
-    assert call("HEAD", url, TUS).status_code == 410
-
-
-@pytest.mark.parametrize(
-    ("content", "status"),
-    [
-        (PNG, "ready"),
-        (b"<html><script>", "rejected"),
-        (b"\x7fELF" + bytes(99), "rejected"),
-    ],
-)
-def test_b47_only_types_that_are_allowed_here_by_their_content(
-    call, settings, content, status
-):
-    settings.JOBS_UPLOAD_TYPES = ["video/*", "image/png"]
-    name = base64.b64encode(b"holiday.mp4").decode()
-    url = create(call, len(content), **{"Upload-Metadata": f"filename {name}"})
-    patch(call, url, 0, content)
-    assert Upload.objects.get().status == status
-
-
-def test_b53_of_two_writers_at_the_same_offset_one_wins(app, call):
-    url = create(call, 2_000_000)
-    key, path = make_key(), httpx.URL(url).path
-
-    async def both():
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://testserver"
-        ) as client:
-            headers = PATCH | {"Upload-Offset": "0", "Authorization": f"Bearer {key}"}
-            one, two = (
-                client.patch(path, headers=headers, content=letter * 2_000_000)
-                for letter in (b"a", b"b")
-            )
-            return await asyncio.gather(one, two)
-
-    statuses = sorted(answer.status_code for answer in asyncio.run(both()))
-    upload = Upload.objects.get()
-    content = b"".join(local().chunks(upload.key, 0, 2_000_000))
-    assert statuses[0] == 204
-    assert statuses[1] in {403, 409, 423}
-    assert content in {b"a" * 2_000_000, b"b" * 2_000_000}
-    assert upload.sha256 == hashlib.sha256(content).hexdigest()
 
 
 # --- large files are verified in the background --------------------------------------------
