@@ -4,6 +4,7 @@ SlipwayError
 ├── InvalidInput      the caller sent something wrong; one Problem per mistake
 ├── NotFound          no such thing, or not yours
 ├── Conflict          the thing is not in a state where this can be done
+├── Malformed         the request makes no sense
 ├── TooLarge          over a limit that the text names
 ├── NoSpace           our disk is full; nothing was lost
 ├── LinkRefused       a signed link was altered or has expired
@@ -36,6 +37,12 @@ class InvalidInput(SlipwayError):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("; ".join(problem.message for problem in problems))
         self.problems = problems
+
+
+class Malformed(SlipwayError):
+    """The request itself makes no sense; the text says which part."""
+
+    code = "malformed"
 
 
 class NotFound(SlipwayError):

@@ -13,7 +13,7 @@ from jobs import conf, nudge
 from jobs.local_endpoint import doorbell, queue, workers
 from jobs.loop import shift
 from jobs.models import Job, Upload
-from jobs.services import artifacts, reconcile, retention, uploads
+from jobs.services import artifacts, idempotency, reconcile, retention, uploads
 from jobs.states import JobStatus
 
 
@@ -64,6 +64,7 @@ def sweep_uploads() -> None:
 def sweep_retention() -> None:
     """Delete what is older than it is to be kept."""
     retention.sweep()
+    idempotency.sweep()
 
 
 @shared_task(name="jobs.sweep_local_endpoint")

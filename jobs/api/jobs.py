@@ -11,6 +11,7 @@ from ninja import Router, Status
 from jobs import clean_json
 from jobs.api.auth import ApiRequest
 from jobs.api.errors import require
+from jobs.api.once import once
 from jobs.api.paging import page_of
 from jobs.api.schemas import JobIn, JobOut, JobPage, KeepIn
 from jobs.errors import InvalidInput, NotFound, Problem, TooLarge
@@ -25,9 +26,19 @@ RELATED = ("endpoint",)
 
 
 @router.post("", response={201: JobOut}, summary="Create a job")
-def create_job(request: ApiRequest, body: JobIn) -> Status[dict[str, Any]]:
-    """Accept a job and answer at once; it is submitted in the background."""
+def create_job(
+    request: ApiRequest, body: JobIn, response: HttpResponse
+) -> Status[dict[str, Any]]:
+    """Accept a job and answer at once; it is submitted in the background.
+
+    With the header `Idempotency-Key` the request may be repeated for a day: it is
+    answered as the first time, and there is one job.
+    """
     require(request, "jobs:write")
+    return once(request, response, lambda: _create(request, body))
+
+
+def _create(request: ApiRequest, body: JobIn) -> dict[str, Any]:
     endpoint = Endpoint.objects.filter(slug=body.endpoint).first()
     if endpoint is None:
         raise InvalidInput(
@@ -43,7 +54,7 @@ def create_job(request: ApiRequest, body: JobIn) -> Status[dict[str, Any]]:
         metadata=body.metadata,
         priority=Job.Priority[body.priority.upper()],
     )
-    return Status(201, _json(request, job))
+    return _json(request, job)
 
 
 @router.get("", response=JobPage, summary="List jobs")
@@ -86,11 +97,20 @@ def cancel_job(request: ApiRequest, job_id: UUID) -> Status[dict[str, Any]]:
 
 
 @router.post("/{job_id}/retry", response={201: JobOut}, summary="Run a job again")
-def retry_job(request: ApiRequest, job_id: UUID) -> Status[dict[str, Any]]:
-    """Create a new job with the same input; `source_job` names this one."""
+def retry_job(
+    request: ApiRequest, job_id: UUID, response: HttpResponse
+) -> Status[dict[str, Any]]:
+    """Create a new job with the same input; `source_job` names this one.
+
+    Takes `Idempotency-Key`, too.
+    """
     require(request, "jobs:write")
-    job = service.run_again(_job(request, job_id), owner=request.auth.owner)
-    return Status(201, _json(request, job))
+
+    def retry() -> dict[str, Any]:
+        job = service.run_again(_job(request, job_id), owner=request.auth.owner)
+        return _json(request, job)
+
+    return once(request, response, retry)
 
 
 @router.post("/{job_id}/keep", response=JobOut, summary="Keep a job")

@@ -6,6 +6,7 @@ from jobs.models.artifact import Artifact
 from jobs.models.attempt import Attempt
 from jobs.models.endpoint import Endpoint
 from jobs.models.event import JobEvent
+from jobs.models.idempotency_key import IdempotencyKey
 from jobs.models.job import Job
 from jobs.models.lease import Lease
 from jobs.models.queue_item import LocalWorker, QueueChunk, QueueItem
@@ -17,6 +18,7 @@ __all__ = [
     "Artifact",
     "Attempt",
     "Endpoint",
+    "IdempotencyKey",
     "Job",
     "JobEvent",
     "Lease",

@@ -61,3 +61,17 @@ def signed_in(
     yield page
     context.close()
     assert not (is_quiet and troubles), "\n".join(troubles)
+
+
+def slow(page: Page, bytes_per_second: int) -> None:
+    """Have a page send no faster than this; 0: as fast as it goes."""
+    session = page.context.new_cdp_session(page)
+    session.send(
+        "Network.emulateNetworkConditions",
+        {
+            "offline": False,
+            "latency": 0,
+            "downloadThroughput": -1,
+            "uploadThroughput": bytes_per_second or -1,
+        },
+    )

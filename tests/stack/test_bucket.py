@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.stack.chromium import needs_chromium, signed_in
+from tests.stack.chromium import needs_chromium, signed_in, slow
 from tests.stack.stack import create, until
 
 pytestmark = pytest.mark.stack
@@ -103,29 +103,17 @@ class TestInChromium:
         path.write_bytes(os.urandom(32 * MIB))
         return path
 
-    def slow(self, page, kib_per_second):
-        session = page.context.new_cdp_session(page)
-        session.send(
-            "Network.emulateNetworkConditions",
-            {
-                "offline": False,
-                "latency": 0,
-                "downloadThroughput": -1,
-                "uploadThroughput": kib_per_second * 1024 if kib_per_second else -1,
-            },
-        )
-
     def test_a_reloaded_page_goes_on_with_the_parts_that_are_missing(
         self, page, big, bucket_stack
     ):
         page.goto("/new/anonymize/")
-        self.slow(page, 6 * 1024)
+        slow(page, 6 * MIB)
         with page.expect_response(
             lambda answer: answer.request.method == "PUT", timeout=60_000
         ):
             page.set_input_files("input[type=file]", big)
         page.reload()
-        self.slow(page, 0)
+        slow(page, 0)
         sent = []
         page.on(
             "request",
@@ -148,12 +136,12 @@ class TestInChromium:
         path = tmp_path / "paused.bin"
         path.write_bytes(os.urandom(12 * MIB))
         page.goto("/new/anonymize/")
-        self.slow(page, 3 * 1024)
+        slow(page, MIB)
         page.set_input_files("input[type=file]", path)
         expect(page.get_by_text("/s ·")).to_be_visible(timeout=20_000)
         page.get_by_role("button", name="Pause").click()
         expect(page.get_by_text("Paused. What has arrived is kept.")).to_be_visible()
-        self.slow(page, 0)
+        slow(page, 0)
         page.get_by_role("button", name="Resume").click()
         expect(page.get_by_text("· uploaded")).to_be_visible(timeout=60_000)
         [(sha256,)] = bucket_stack.query(
