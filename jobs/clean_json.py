@@ -2,16 +2,43 @@
 
 PostgreSQL refuses NaN, NUL characters and lone surrogates that SQLite would take, and
 JavaScript cannot read NaN. `strict` refuses them, for what users send; `lenient` mends
-them, for what workers and RunPod send and what must not be lost.
+them, for what workers and RunPod send and what must not be lost. Of a key that comes
+twice, readers believe the first or the last: `strict` refuses it, too.
 """
 
 import json
 from typing import Any
 
-from jobs.errors import InvalidInput, Problem
+from jobs.errors import InvalidInput, Malformed, Problem
 
 MAX_DEPTH_USER = 64
 MAX_DEPTH_REMOTE = 500
+
+
+def strict(body: bytes) -> Any:
+    """Parse `body` (RFC 8259 in UTF-8); raise `Malformed` for whatever is doubtful."""
+    if body.startswith(b"\xef\xbb\xbf"):
+        raise Malformed("The body begins with a byte order mark. Send plain UTF-8.")
+    try:
+        value = json.loads(
+            body.decode(),
+            parse_constant=_not_json,
+            parse_float=_finite,
+            object_pairs_hook=_once_each,
+        )
+    except UnicodeDecodeError:
+        raise Malformed("The body is not UTF-8.") from None
+    except RecursionError:
+        raise Malformed(f"Nested deeper than {MAX_DEPTH_USER} levels.") from None
+    except json.JSONDecodeError as error:
+        text = f"The body is not JSON: {error.msg}, line {error.lineno}, column {error.colno}."
+        raise Malformed(text) from None
+    except ValueError as error:
+        raise Malformed(f"The body is not usable JSON: {error}.") from None
+    problem = _problem(value, "", MAX_DEPTH_USER)
+    if problem:
+        raise Malformed(problem.message, problem)
+    return value
 
 
 def lenient(body: bytes) -> Any:
@@ -38,6 +65,26 @@ def check(value: Any, pointer: str = "") -> None:
         raise InvalidInput(problem)
 
 
+def _not_json(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if abs(number) == float("inf"):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {json.dumps(twice[:80])} comes twice")
+    return found
+
+
 def _nothing(_: str) -> None:
     return None
 
@@ -60,7 +107,7 @@ def _mended(value: Any, depth: int) -> Any:
 
 
 def _problem(value: Any, pointer: str, depth: int) -> Problem | None:
-    if depth == 0:
+    if depth == 0 and isinstance(value, dict | list):
         return Problem(pointer, f"Nested deeper than {MAX_DEPTH_USER} levels.", "depth")
     if isinstance(value, str):
         return _text_problem(value, pointer)

@@ -28,6 +28,13 @@ _DEFAULTS: dict[str, Any] = {
     "COLLECT_MAX_BYTES": 5 * 1024**3,
     "NOT_FOUND_ANSWERS": 3,
     "NOT_FOUND_SECONDS": 20,
+    # The JSON API
+    "API_BODY_MAX_BYTES": 1024 * 1024,  # a job's may be as large as INPUT_MAX_BYTES
+    "API_THREADS": 8,
+    # For each key; 0: no limit. A key may have its own
+    "API_READS_PER_MINUTE": 12_000,
+    "API_WRITES_PER_MINUTE": 6_000,
+    "API_BAD_KEYS_PER_MINUTE": 60,  # for each address
     # Jobs
     "INPUT_MAX_BYTES": 8 * 1024 * 1024,
     "IDEMPOTENCY_SECONDS": 24 * 3600,
@@ -73,6 +80,16 @@ _DEFAULTS: dict[str, Any] = {
     "ITEM_MAX_DELIVERIES": 2,
     "ITEM_RESULT_SECONDS": 1800,
     "REFUSED_WORKER_PAUSE_SECONDS": 1.0,
+    # Webhooks (Standard Webhooks 1.0): pauses after each try that failed
+    "WEBHOOK_PAUSES_SECONDS": [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400],
+    "WEBHOOK_TIMEOUT_SECONDS": 20.0,
+    "WEBHOOK_RECEIVER_MAX": 4,  # messages on their way to one address
+    "WEBHOOK_GIVE_UP_DAYS": 5,
+    "WEBHOOK_LOG_DAYS": 30,
+    "USER_WEBHOOKS": 20,
+    "COURIER_TICK_SECONDS": 0.5,
+    # Networks that users may have webhooks in and files from: ["192.168.1.0/24"]
+    "EGRESS_ALLOW": [],
     # Live pages
     "LIVE_PAUSE_SECONDS": 0.3,
     "LIVE_HEARTBEAT_SECONDS": 15.0,

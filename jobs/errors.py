@@ -4,7 +4,9 @@ SlipwayError
 ├── InvalidInput      the caller sent something wrong; one Problem per mistake
 ├── NotFound          no such thing, or not yours
 ├── Conflict          the thing is not in a state where this can be done
-├── Malformed         the request makes no sense
+├── Malformed         the request makes no sense; one Problem per mistake, if it has places
+├── Unsupported       the body is not of a kind that we read
+├── TooMany           more requests than a limit allows; says when to come again
 ├── TooLarge          over a limit that the text names
 ├── NoSpace           our disk is full; nothing was lost
 ├── LinkRefused       a signed link was altered or has expired
@@ -40,9 +42,29 @@ class InvalidInput(SlipwayError):
 
 
 class Malformed(SlipwayError):
-    """The request itself makes no sense; the text says which part."""
+    """The request itself makes no sense; the text, or `problems`, say which part."""
 
     code = "malformed"
+
+    def __init__(self, message: str, *problems: Problem) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class Unsupported(SlipwayError):
+    """The body's Content-Type or encoding is none that we read."""
+
+    code = "unsupported_media_type"
+
+
+class TooMany(SlipwayError):
+    """More requests than allowed; come again in `retry_after` seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NotFound(SlipwayError):

@@ -5,6 +5,7 @@ for one purpose never opens another door.
 """
 
 import time
+from base64 import b64encode
 from datetime import timedelta
 
 from django.core import signing
@@ -45,6 +46,16 @@ def local_client_key(slug: str) -> str:
     """Return the key with which our own client talks to our local endpoint."""
     digest = salted_hmac("slipway.local_client", slug, algorithm="sha256")
     return f"slipway_local_{digest.hexdigest()[:40]}"
+
+
+def webhook_secret(webhook_id: str, version: int) -> str:
+    """Return the secret with which a webhook's messages are signed.
+
+    `whsec_` and 32 bytes in base64 (Standard Webhooks 1.0, "Signature scheme").
+    """
+    text = f"{webhook_id}:{version}"
+    key = salted_hmac("slipway.webhook", text, algorithm="sha256").digest()
+    return f"whsec_{b64encode(key).decode()}"
 
 
 def same(one: str, other: str) -> bool:

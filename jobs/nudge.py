@@ -18,6 +18,11 @@ def shift() -> None:
     _send("jobs.work_shift")
 
 
+def courier() -> None:
+    """Have messages to webhooks taken there."""
+    _send("jobs.work_courier")
+
+
 def collect(pk: UUID) -> None:
     """Have the files of a plain endpoint's output fetched."""
     _after_commit("jobs.collect_job", str(pk))

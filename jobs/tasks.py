@@ -9,11 +9,18 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.utils.timezone import now
 
-from jobs import conf, nudge
+from jobs import conf, courier, nudge
 from jobs.local_endpoint import doorbell, queue, workers
 from jobs.loop import shift
 from jobs.models import Job, Upload
-from jobs.services import artifacts, idempotency, reconcile, retention, uploads
+from jobs.services import (
+    artifacts,
+    idempotency,
+    reconcile,
+    retention,
+    uploads,
+    webhooks,
+)
 from jobs.states import JobStatus
 
 
@@ -24,9 +31,17 @@ def work_shift() -> None:
         nudge.shift()
 
 
+@shared_task(name="jobs.work_courier")
+def work_courier() -> None:
+    """Take messages to webhooks for a while, unless another process does; then go on."""
+    if courier.work(conf.SHIFT_SECONDS):
+        nudge.courier()
+
+
 @worker_ready.connect
 def _begin_shift(**_: object) -> None:
     nudge.shift()
+    nudge.courier()
 
 
 @worker_shutting_down.connect
@@ -65,6 +80,7 @@ def sweep_retention() -> None:
     """Delete what is older than it is to be kept."""
     retention.sweep()
     idempotency.sweep()
+    webhooks.sweep()
 
 
 @shared_task(name="jobs.sweep_local_endpoint")

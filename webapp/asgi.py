@@ -3,7 +3,8 @@
 Django's ASGI handler spools a whole body before a view runs, so a cut upload would lose
 every byte of it. PATCH on an upload and PUT of an output therefore go to
 `jobs.uploads.receiver`, which keeps each piece as it comes. RunPod's webhooks go to
-`jobs.loop.doorbell`, because there may be a hundred of them a second.
+`jobs.loop.doorbell`, because there may be a hundred of them a second; the JSON API goes
+through `jobs.api.gate`, which stops reading where a body is too large.
 """
 
 import os
@@ -14,7 +15,8 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 _django = get_asgi_application()
 
-from jobs.loop.doorbell import doorbell_for  # noqa: E402 - needs Django set up
+from jobs.api.gate import gate_for  # noqa: E402 - needs Django set up
+from jobs.loop.doorbell import doorbell_for  # noqa: E402
 from jobs.uploads.receiver import receiver_for  # noqa: E402
 
 
@@ -23,7 +25,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
         return
-    receiver = receiver_for(scope) or doorbell_for(scope)
+    receiver = receiver_for(scope) or doorbell_for(scope) or gate_for(scope)
     await (receiver or _django)(scope, receive, send)
 
 

@@ -52,6 +52,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "webapp.static_files.StaticFilesMiddleware",
+    "jobs.api.middleware.api_middleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -133,7 +134,8 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W008",  # the redirect to https is the proxy's task
     "security.W021",  # nor do we put the operator's domain on the preload list
 ]
-if env.flag("TRUST_PROXY"):
+TRUST_PROXY = env.flag("TRUST_PROXY")
+if TRUST_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CSRF_FAILURE_VIEW = "jobs.views.errors.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
@@ -225,6 +227,11 @@ CELERY_BEAT_SCHEDULE = {
     "work-shift": {
         "task": "jobs.work_shift",
         # Shifts follow each other by themselves; this begins anew where that broke off.
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
+    "work-courier": {
+        "task": "jobs.work_courier",
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
     },

@@ -4,8 +4,7 @@ from typing import Any
 
 from ninja import Router
 
-from jobs.api.auth import ApiRequest
-from jobs.api.errors import require
+from jobs.api.auth import ApiRequest, needs
 from jobs.api.schemas import EndpointDetail, EndpointPage, Purged
 from jobs.errors import Conflict, NotFound
 from jobs.models import Endpoint
@@ -13,26 +12,27 @@ from jobs.runpod.errors import RunPodError
 from jobs.services import endpoints as service
 
 router = Router()
+READ = needs("endpoints:read")
 
 
-@router.get("", response=EndpointPage, summary="List endpoints")
+@router.get("", auth=READ, response=EndpointPage, summary="List endpoints")
 def list_endpoints(request: ApiRequest) -> dict[str, Any]:
     """Return every endpoint."""
-    require(request, "endpoints:read")
     usual = service.usual_seconds()
-    return {"data": [_json(endpoint, usual) for endpoint in Endpoint.objects.all()]}
+    mine = request.auth.allows_endpoint
+    found = [one for one in Endpoint.objects.all() if mine(one.slug)]
+    return {"data": [_json(endpoint, usual) for endpoint in found]}
 
 
-@router.get("/{slug}", response=EndpointDetail, summary="Read an endpoint")
+@router.get(
+    "/{slug:slug}", auth=READ, response=EndpointDetail, summary="Read an endpoint"
+)
 def read_endpoint(request: ApiRequest, slug: str) -> dict[str, Any]:
     """Return one endpoint with its input schema and its backend's health.
 
     `health` is null when the backend does not answer now.
     """
-    require(request, "endpoints:read")
-    endpoint = Endpoint.objects.filter(slug=slug).first()
-    if endpoint is None:
-        raise NotFound(f"There is no endpoint “{slug}”.")
+    endpoint = _endpoint(request, slug)
     try:
         health = service.workers_of(endpoint) if endpoint.client_key else None
     except RunPodError:
@@ -47,20 +47,31 @@ def read_endpoint(request: ApiRequest, slug: str) -> dict[str, Any]:
     }
 
 
-@router.post("/{slug}/purge", response=Purged, summary="Purge the queue")
+@router.post(
+    "/{slug:slug}/purge",
+    auth=needs("endpoints:admin"),
+    response=Purged,
+    summary="Purge the queue",
+)
 def purge_queue(request: ApiRequest, slug: str) -> dict[str, int]:
     """Drop the jobs that no worker has taken; Slipway's become CANCELLED (`purged`).
 
     Jobs that Slipway still holds are cancelled too. Staff only.
     """
-    require(request, "endpoints:admin")
-    endpoint = Endpoint.objects.filter(slug=slug).first()
-    if endpoint is None or not request.auth.owner.is_staff:
-        raise NotFound(f"There is no endpoint “{slug}”, or it is not yours.")
+    endpoint = _endpoint(request, slug)
+    if not request.auth.owner.is_staff:
+        raise NotFound(f"The endpoint “{slug}” is not yours.")
     try:
         return {"removed": service.purge_queue(endpoint)}
     except RunPodError as error:
         raise Conflict(f"RunPod did not purge: {error}.", code="not_purged") from error
+
+
+def _endpoint(request: ApiRequest, slug: str) -> Endpoint:
+    endpoint = Endpoint.objects.filter(slug=slug).first()
+    if endpoint is None or not request.auth.allows_endpoint(slug):
+        raise NotFound(f"There is no endpoint “{slug}”.")
+    return endpoint
 
 
 def _json(endpoint: Endpoint, usual: dict[int, float]) -> dict[str, Any]:

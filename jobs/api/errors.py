@@ -1,4 +1,8 @@
-"""Our errors as `application/problem+json` (RFC 9457), with `code` and pointers."""
+"""Our errors as `application/problem+json` (RFC 9457), with `code` and pointers.
+
+400: the request is not what the OpenAPI document says. 422: it is, but means nothing
+here, like an input that the endpoint's schema refuses.
+"""
 
 from typing import Any
 
@@ -6,21 +10,29 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from jobs.api.auth import ApiRequest
+from jobs.api.auth import ScopeMissing
 from jobs.errors import (
     Conflict,
     InvalidInput,
+    Malformed,
     NoSpace,
     NotFound,
     SlipwayError,
     TooLarge,
+    TooMany,
+    Unsupported,
 )
+from jobs.storage import StoreError
 
 STATUSES: list[tuple[type[SlipwayError], int]] = [
-    (InvalidInput, 422),
+    (Malformed, 400),
+    (ScopeMissing, 403),
     (NotFound, 404),
     (Conflict, 409),
     (TooLarge, 413),
+    (Unsupported, 415),
+    (InvalidInput, 422),
+    (TooMany, 429),
     (NoSpace, 507),
 ]
 TITLES = {
@@ -31,22 +43,14 @@ TITLES = {
     405: "Method not allowed",
     409: "Conflict",
     413: "Too large",
+    415: "Unsupported body",
     422: "The input has mistakes",
+    429: "Too many requests",
     503: "Not available",
     507: "No space left",
 }
-
-
-class ScopeMissing(SlipwayError):
-    """The key may not do this."""
-
-    code = "scope_missing"
-
-
-def require(request: ApiRequest, scope: str) -> None:
-    """Raise `ScopeMissing` unless the caller has `scope`."""
-    if not request.auth.allows(scope):
-        raise ScopeMissing(f"This API key lacks the scope {scope}.")
+NO_SUCH_FIELD = "There is no such field, or it cannot be set."
+CODES = {400: "malformed", 403: "denied", 404: "not_found", 405: "method_not_allowed"}
 
 
 def problem(
@@ -72,11 +76,11 @@ def install(api: NinjaAPI) -> None:
     api.exception_handler(AuthenticationError)(_unauthenticated)
     api.exception_handler(Http404)(_not_found)
     api.exception_handler(HttpError)(_http)
+    api.exception_handler(StoreError)(_store)
 
 
-def _ours(request: HttpRequest, error: SlipwayError) -> HttpResponse:
-    if isinstance(error, ScopeMissing):
-        return problem(403, error.code, str(error))
+def answer(error: SlipwayError) -> HttpResponse:
+    """Return the problem document for one of our errors."""
     status = next((code for kind, code in STATUSES if isinstance(error, kind)), 400)
     if error.code == "endpoint_paused":
         status = 503
@@ -84,18 +88,27 @@ def _ours(request: HttpRequest, error: SlipwayError) -> HttpResponse:
         {"pointer": f"#{p.pointer}", "message": p.message, "code": p.code}
         for p in getattr(error, "problems", ())
     ]
-    return problem(status, error.code, str(error), errors)
+    response = problem(status, error.code, str(error), errors)
+    if isinstance(error, TooMany):
+        response["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _ours(request: HttpRequest, error: SlipwayError) -> HttpResponse:
+    return answer(error)
 
 
 def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
     errors = []
     for mistake in error.errors:
-        # ninja's place is ("body", <argument>, field, …): the first two are not JSON's.
-        path = "".join(f"/{part}" for part in mistake["loc"][2:])
-        errors.append(
-            {"pointer": f"#{path}", "message": mistake["msg"], "code": mistake["type"]}
-        )
-    return problem(422, "invalid_input", "The request has mistakes.", errors)
+        # ninja's place is ("body", <argument>, field, …), or ("query", field, …).
+        skipped = 2 if mistake["loc"][0] == "body" else 1
+        path = "".join(f"/{part}" for part in mistake["loc"][skipped:])
+        code = mistake["type"]
+        text = NO_SUCH_FIELD if code == "extra_forbidden" else mistake["msg"]
+        errors.append({"pointer": f"#{path}", "message": text, "code": code})
+    places = ", ".join(error["pointer"] for error in errors[:3])
+    return problem(400, "malformed", f"The request has mistakes: {places}.", errors)
 
 
 def _unauthenticated(request: HttpRequest, error: Exception) -> HttpResponse:
@@ -110,4 +123,12 @@ def _not_found(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
-    return problem(error.status_code, "malformed", str(error))
+    # Ninja wraps whatever the parser of bodies raises.
+    if isinstance(error.__cause__, SlipwayError):
+        return answer(error.__cause__)
+    code = CODES.get(error.status_code, "malformed")
+    return problem(error.status_code, code, str(error))
+
+
+def _store(request: HttpRequest, error: StoreError) -> HttpResponse:
+    return problem(503, "store", str(error))

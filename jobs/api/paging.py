@@ -1,15 +1,41 @@
 """Cursor pages over rows whose ids sort by time."""
 
-from typing import Any
+from collections.abc import Collection
+from difflib import get_close_matches
+from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import QuerySet
+from pydantic import BeforeValidator, Field
 
 from jobs.api.auth import ApiRequest
-from jobs.errors import InvalidInput, Problem
+from jobs.errors import Malformed, Problem
 
 MAX_LIMIT = 200
+
+
+def _digits(value: Any) -> Any:
+    """Take plain digits only; pydantic would take " +5 " and "1_000"."""
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise ValueError("a number in plain digits")
+    return value
+
+
+Limit = Annotated[int, BeforeValidator(_digits), Field(ge=1, le=MAX_LIMIT)]
+Cursor = Annotated[str, Field(max_length=40, pattern="^(|[np][0-9a-f]{32})$")]
+
+
+def refuse_unknown(request: ApiRequest, known: Collection[str]) -> None:
+    """Raise `Malformed` for a query parameter that would be ignored."""
+    for name in request.GET:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = near[0] if near else ", ".join(sorted(known))
+            text = f"There is no filter “{name[:60]}”. Known: {hint}."
+            if near:
+                text = f"There is no filter “{name[:60]}”. Did you mean “{hint}”?"
+            raise Malformed(text, Problem(f"/{name[:60]}", text, "unknown"))
 
 
 def page_of(
@@ -19,8 +45,6 @@ def page_of(
 
     A cursor is `n` (older than) or `p` (newer than) and the id it stands beside.
     """
-    if not 1 <= limit <= MAX_LIMIT:
-        raise InvalidInput(Problem("/limit", f"Between 1 and {MAX_LIMIT}."))
     backwards, beside = _parsed(cursor)
     rows = rows.order_by("id" if backwards else "-id")
     if beside:
@@ -41,13 +65,7 @@ def page_of(
 def _parsed(cursor: str) -> tuple[bool, UUID | None]:
     if not cursor:
         return False, None
-    wrong = Problem("/cursor", "Use a cursor from `next` or `previous` as it is.")
-    if cursor[0] not in "np":
-        raise InvalidInput(wrong)
-    try:
-        return cursor[0] == "p", UUID(hex=cursor[1:])
-    except ValueError:
-        raise InvalidInput(wrong) from None
+    return cursor[0] == "p", UUID(hex=cursor[1:])
 
 
 def _link(request: ApiRequest, kind: str, id: UUID) -> str:

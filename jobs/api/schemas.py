@@ -1,25 +1,71 @@
 """What goes in and out of the JSON API. No logic."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
+EventType = Literal[
+    "job.queued",
+    "job.started",
+    "job.completed",
+    "job.failed",
+    "job.cancelled",
+    "job.timed_out",
+]
+
 
 class StrictSchema(Schema):
-    """A body whose unknown fields are mistakes."""
+    """A body whose unknown fields, and numbers in quotes, are mistakes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class JobWebhook(StrictSchema):
+    """Whom to tell of one job."""
+
+    url: str = Field(..., max_length=2000, examples=["https://example.com/hooks/jobs"])
+    events: list[EventType] = Field([], description="Empty: only the end.")
 
 
 class JobIn(StrictSchema):
     """A job to create."""
 
-    endpoint: str = Field(..., description="Slug of the endpoint.", max_length=60)
-    input: dict[str, Any] = Field(..., description='Files: "upload:<id>" or a URL.')
-    metadata: dict[str, Any] = Field({}, description="Yours; comes back unchanged.")
+    endpoint: str = Field(
+        ..., description="Slug of the endpoint.", max_length=60, examples=["anonymize"]
+    )
+    input: dict[str, Any] = Field(
+        ...,
+        description='As the endpoint\'s input schema says. Files: "upload:<id>" or a URL.',
+        examples=[{"media": "https://example.com/clip.mp4"}],
+    )
+    metadata: dict[str, Any] = Field(
+        {}, description="Yours; comes back unchanged. At most 16 KiB."
+    )
     priority: Literal["low", "normal", "high"] = "normal"
+    webhook: str | JobWebhook | None = Field(
+        None, description="An address to tell of the end, or {url, events}."
+    )
+
+
+class Problem(Schema):
+    """What is wrong with a request (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(..., description="Stable; for programs.")
+    detail: str = Field(..., description="For people, with the remedy.")
+    errors: list["ProblemPlace"] = []
+
+
+class ProblemPlace(Schema):
+    """One mistake and where it stands."""
+
+    pointer: str = Field(..., description="RFC 6901, as a fragment: #/input/scale")
+    message: str
+    code: str
 
 
 class Progress(Schema):
@@ -77,6 +123,7 @@ class JobOut(Schema):
     explanation: str
     cancel_requested: bool
     may_have_run_twice: bool
+    priority: str
     progress: Progress
     queue: Queue
     input: dict[str, Any]
@@ -86,6 +133,7 @@ class JobOut(Schema):
     attempts: list[AttemptOut]
     metrics: dict[str, float | None]
     metadata: dict[str, Any]
+    webhook: dict[str, Any] | None
     source_job: str | None
     created_at: datetime
     started_at: datetime | None
@@ -159,12 +207,19 @@ class UploadIn(StrictSchema):
     filename: str = Field(..., max_length=1000)
     size: int = Field(..., ge=0, lt=2**53)
     sha256: str = Field("", pattern="^(|[0-9a-fA-F]{64})$")
+    fingerprint: str = Field(
+        "",
+        pattern="^(|[0-9a-fA-F]{64})$",
+        description="What you know the file by; finds its unfinished upload again.",
+    )
 
 
 class PartNumbers(StrictSchema):
     """Parts to get links for."""
 
-    numbers: list[int] = Field(..., min_length=1, max_length=100)
+    numbers: list[Annotated[int, Field(ge=1, le=10_000)]] = Field(
+        ..., min_length=1, max_length=100
+    )
 
 
 class PartLink(Schema):
@@ -213,3 +268,82 @@ class Me(Schema):
 
     username: str
     scopes: list[str]
+    endpoints: list[str] = Field([], description="The only ones; empty: all.")
+
+
+class WebhookIn(StrictSchema):
+    """An address to tell of your jobs."""
+
+    url: str = Field(..., max_length=2000, examples=["https://example.com/hooks/jobs"])
+    events: list[EventType] = Field([], description="Empty: all.")
+    description: str = Field("", max_length=80, pattern=r"^[^\x00]*$")
+
+
+class WebhookChange(StrictSchema):
+    """What to change of a webhook; what is not sent stays."""
+
+    url: str = Field("", min_length=1, max_length=2000)
+    events: list[EventType] = []
+    description: str = Field("", max_length=80, pattern=r"^[^\x00]*$")
+    is_active: bool = True
+
+
+class WebhookOut(Schema):
+    """A webhook. `secret` is there once, when it is made."""
+
+    id: str
+    url: str
+    description: str
+    events: list[str]
+    is_active: bool
+    disabled_reason: str
+    failing_since: datetime | None
+    created_at: datetime
+    secret: str | None = None
+
+
+class WebhookPage(Schema):
+    """One page of webhooks, newest first."""
+
+    data: list[WebhookOut]
+    next: str | None
+    previous: str | None
+
+
+class Secret(Schema):
+    """What to verify messages with."""
+
+    secret: str = Field(..., examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+
+
+class TryOut(Schema):
+    """One try to deliver a message."""
+
+    at: datetime
+    seconds: float
+    status_code: int | None
+    answer: str
+    error: str
+
+
+class DeliveryOut(Schema):
+    """A message; `webhook_id` is what its receiver knows it by."""
+
+    id: str
+    webhook_id: str
+    job: str | None
+    url: str
+    type: str
+    status: str
+    body: dict[str, Any]
+    created_at: datetime
+    next_try_at: datetime | None
+    tries: list[TryOut]
+
+
+class DeliveryPage(Schema):
+    """One page of messages, newest first."""
+
+    data: list[DeliveryOut]
+    next: str | None
+    previous: str | None

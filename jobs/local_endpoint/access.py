@@ -77,7 +77,9 @@ def _client_may(endpoint: Endpoint, secret: str) -> bool:
     if links.same(secret, endpoint.client_key):
         return True
     key = ApiKey.objects.find(secret)
-    return key is not None and key.allows("jobs:write")
+    if key is None or not key.allows("jobs:write"):
+        return False
+    return key.allows_endpoint(endpoint.slug)
 
 
 def _worker_may(endpoint: Endpoint, secret: str) -> bool:

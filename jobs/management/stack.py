@@ -65,7 +65,7 @@ def _celery(kind: str) -> list[str]:
         return [*common, "--schedule", str(schedule), "--pidfile="]
     # Tasks wait for the network, not for a processor: threads of one process.
     return [
-        *(*common, "--pool", "threads", "--concurrency", "5"),
+        *(*common, "--pool", "threads", "--concurrency", "6"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
 

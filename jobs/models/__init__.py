@@ -11,12 +11,15 @@ from jobs.models.job import Job
 from jobs.models.lease import Lease
 from jobs.models.queue_item import LocalWorker, QueueChunk, QueueItem
 from jobs.models.upload import Upload
+from jobs.models.webhook import Delivery, DeliveryTry, Webhook
 
 __all__ = [
     "Alert",
     "ApiKey",
     "Artifact",
     "Attempt",
+    "Delivery",
+    "DeliveryTry",
     "Endpoint",
     "IdempotencyKey",
     "Job",
@@ -26,4 +29,5 @@ __all__ = [
     "QueueChunk",
     "QueueItem",
     "Upload",
+    "Webhook",
 ]

@@ -16,7 +16,9 @@ SCOPES = (
     "uploads:write",
     "endpoints:read",
     "endpoints:admin",
+    "webhooks:admin",
 )
+MAX_KEYS = 20  # that one user may have at a time
 
 
 def digest(secret: str) -> str:
@@ -52,6 +54,12 @@ class ApiKey(models.Model):
     hint = models.CharField(max_length=24, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = models.JSONField(default=list)
+    endpoints = models.JSONField(
+        default=list, blank=True, help_text="Slugs of the only endpoints; empty: all."
+    )
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Empty: as for everybody. 0: no limit."
+    )
     created_at = models.DateTimeField(default=now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -67,7 +75,7 @@ class ApiKey(models.Model):
 
     @classmethod
     def issue(
-        cls, *, owner: Any, name: str, scopes: list[str] | None = None
+        cls, *, owner: Any, name: str, scopes: list[str] | None = None, **fields: Any
     ) -> tuple["ApiKey", str]:
         """Create a key and return it with its secret, which is never shown again."""
         hint = f"{PREFIX}_{secrets.token_hex(4)}"
@@ -78,9 +86,14 @@ class ApiKey(models.Model):
             hint=hint,
             digest=digest(secret),
             scopes=list(SCOPES) if scopes is None else scopes,
+            **fields,
         )
         return key, secret
 
     def allows(self, scope: str) -> bool:
         """Whether this key may do `scope`."""
         return scope in self.scopes
+
+    def allows_endpoint(self, slug: str) -> bool:
+        """Whether this key may use an endpoint."""
+        return not self.endpoints or slug in self.endpoints

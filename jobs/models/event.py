@@ -1,6 +1,7 @@
 """An event: one recorded move of a job. Never changed."""
 
 from django.db import models
+from django.db.models import Q
 from django.utils.timezone import now
 
 from jobs.models.job import Job
@@ -17,9 +18,19 @@ class JobEvent(models.Model):
     attempt_no = models.PositiveIntegerField(default=0)
     note = models.CharField(max_length=80, blank=True)
     created_at = models.DateTimeField(default=now, editable=False)
+    is_announced = models.BooleanField(
+        default=False, help_text="Messages for all webhooks have been written."
+    )
 
     class Meta:
         ordering = ["id"]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                name="event_unannounced",
+                condition=Q(is_announced=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.old_status or 'new'} → {self.new_status}"

@@ -71,6 +71,10 @@ class Job(models.Model):
     input = models.JSONField()
     output = models.JSONField(null=True, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
+    webhook_url = models.CharField(max_length=2000, blank=True, editable=False)
+    webhook_events = models.JSONField(
+        default=list, blank=True, editable=False, help_text="Empty: the end."
+    )
     error_code = models.CharField(max_length=60, blank=True)
     error_message = models.TextField(blank=True)
     is_error_retryable = models.BooleanField(default=False)

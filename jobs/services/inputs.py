@@ -23,6 +23,7 @@ from jobs.services import content_types, downloads
 _UPLOAD = re.compile(
     r"^upload:([0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12})$"
 )
+LINK_BYTES = 512
 _WORDS = {
     "string": "text",
     "integer": "a whole number",
@@ -42,7 +43,9 @@ def check(endpoint: Endpoint, input: Any, *, owner: Any) -> None:
         text = "Send at least one field: RunPod drops an empty input."
         raise InvalidInput(Problem("/input", text, "required"))
     clean_json.check(input, "/input")
-    if len(json.dumps(input)) > conf.INPUT_MAX_BYTES:
+    # RunPod takes 10 MB; each file becomes a link, which is longer than its name.
+    size = len(json.dumps(input)) + LINK_BYTES * len(uploads_of(input))
+    if size > conf.INPUT_MAX_BYTES:
         raise TooLarge("The input is larger than 8 MiB; send large data as an upload.")
     problems = [
         problem

@@ -4,13 +4,13 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Case, When, Window
+from django.db.models import Case, Q, When, Window
 from django.db.models.functions import RowNumber
 from django.utils.timezone import now
 
 from jobs.errors import Conflict
 from jobs.models import Endpoint, Job, Upload
-from jobs.services import inputs, release
+from jobs.services import inputs, release, webhook_urls
 from jobs.states import Actor, JobStatus, Reason
 
 WAITING = (
@@ -19,6 +19,7 @@ WAITING = (
     JobStatus.UNCONFIRMED,
     JobStatus.IN_QUEUE,
 )
+HANDED_OVER = WAITING[1:]
 # RunPod's queue is first in, first out; then come ours, by priority and turn.
 ORDER = (
     "is_held",
@@ -37,6 +38,8 @@ def create(
     metadata: dict[str, Any] | None = None,
     priority: int = Job.Priority.NORMAL,
     source_job: Job | None = None,
+    webhook_url: str = "",
+    webhook_events: list[str] | None = None,
 ) -> Job:
     """Accept a job. It is submitted in the background, never by the caller.
 
@@ -47,6 +50,8 @@ def create(
             f"{endpoint.title} takes no new jobs now.", code="endpoint_paused"
         )
     inputs.check(endpoint, input, owner=owner)
+    if webhook_url:
+        webhook_urls.check_url(webhook_url, "/webhook")
     with transaction.atomic():
         job = Job.objects.create(
             owner=owner,
@@ -56,6 +61,8 @@ def create(
             priority=priority,
             turn=release.next_turn(endpoint, owner, priority),
             source_job=source_job,
+            webhook_url=webhook_url,
+            webhook_events=webhook_events or [],
         )
         job.events.create(new_status=job.status, actor=Actor.USER)
         named = inputs.uploads_of(input)
@@ -94,6 +101,8 @@ def run_again(job: Job, *, owner: Any) -> Job:
         metadata=job.metadata,
         priority=job.priority,
         source_job=job,
+        webhook_url=job.webhook_url,
+        webhook_events=job.webhook_events,
     )
 
 
@@ -123,5 +132,27 @@ def queue_positions(jobs: list[Job]) -> dict[UUID, int]:
 
 
 def queue_position(job: Job) -> int | None:
-    """Return how many jobs of the endpoint start first, plus one; None once started."""
-    return queue_positions([job]).get(job.pk)
+    """Return how many jobs of the endpoint start first, plus one; None once started.
+
+    Counts, where `queue_positions` ranks: that would sort all who wait for one of them.
+    """
+    if job.status not in WAITING:
+        return None
+    there = Job.objects.filter(endpoint=job.endpoint_id)
+    handed_over = there.filter(status__in=HANDED_OVER)
+    if job.status != JobStatus.PENDING:
+        earlier = Q(moved_at__lt=job.moved_at) | Q(moved_at=job.moved_at, pk__lt=job.pk)
+        return handed_over.filter(earlier).count() + 1
+    held = there.filter(status=JobStatus.PENDING, priority__lte=job.priority)
+    return handed_over.count() + held.filter(_before(job)).count() + 1
+
+
+def _before(job: Job) -> Q:
+    """Return what is true of held jobs that are handed over before `job`."""
+    same_turn = Q(priority=job.priority, turn=job.turn)
+    return (
+        Q(priority__lt=job.priority)
+        | Q(priority=job.priority, turn__lt=job.turn)
+        | same_turn & Q(created_at__lt=job.created_at)
+        | same_turn & Q(created_at=job.created_at, pk__lt=job.pk)
+    )

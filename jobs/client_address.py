@@ -1,0 +1,18 @@
+"""Whose address a request comes from."""
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def of(request: HttpRequest) -> str:
+    """Return the address of the client.
+
+    Behind a proxy (TRUST_PROXY) it is the last one the proxy has added: what stands
+    before it is whatever the client sent.
+    """
+    if settings.TRUST_PROXY:
+        sent = str(request.META.get("HTTP_X_FORWARDED_FOR", ""))
+        added = sent.rpartition(",")[2].strip()
+        if added:
+            return added
+    return str(request.META.get("REMOTE_ADDR", ""))

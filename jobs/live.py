@@ -1,0 +1,173 @@
+"""What changes, told live: one reader of the database per process, however many listen.
+
+Pages hear that something changed and fetch what they show; programs hear the whole job.
+Neither makes the reader ask more often: it reads all watched jobs with the same queries.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+
+from jobs import conf
+from jobs.models import ApiKey, Job
+from jobs.services.job_json import PREFETCHED, RELATED, Json, job_json
+from jobs.services.jobs import queue_positions
+from jobs.states import ENDS
+from jobs.threads import in_thread
+
+CHECK_SECONDS = 5.0
+AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class State:
+    """A job as the reader saw it; `job` is there where somebody wants the whole."""
+
+    revision: int
+    status: str
+    job: Json | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self.status in ENDS
+
+
+@dataclass(eq=False)
+class Listener:
+    """Somebody who watches a job; `key_id` is None for a browser."""
+
+    user_id: int
+    key_id: int | None = None
+    is_whole: bool = False
+    states: asyncio.Queue[State | None] = field(default_factory=asyncio.Queue)
+
+
+class Hub:
+    """Reads the watched jobs again and again, and tells their listeners of changes."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[UUID, set[Listener]] = defaultdict(set)
+        self._known: dict[UUID, State] = {}
+        self._reader: asyncio.Task[None] | None = None
+        self._checked_at = 0.0
+
+    async def states(
+        self, pk: UUID, listener: Listener, heartbeat: float | None = None
+    ) -> AsyncIterator[State | None]:
+        """Yield the job's state now and after every change; None as a heartbeat.
+
+        Ends when the listener's user or key may no longer come in.
+        """
+        pause = conf.LIVE_HEARTBEAT_SECONDS if heartbeat is None else heartbeat
+        self._listeners[pk].add(listener)
+        known = self._known.get(pk)
+        if known and (known.job or not listener.is_whole):
+            listener.states.put_nowait(known)
+        else:
+            self._known.pop(pk, None)  # read anew, as this listener wants it
+        if self._reader is None or self._reader.done():
+            self._reader = asyncio.create_task(self._read())
+        try:
+            while True:
+                try:
+                    state = await asyncio.wait_for(listener.states.get(), pause)
+                except TimeoutError:
+                    yield None
+                    continue
+                if state is None:
+                    return
+                yield state
+        finally:
+            self._leave(pk, listener)
+
+    async def end(self, pk: UUID, listener: Listener, seconds: float) -> bool:
+        """Wait for the end of a job; return False when it has not come in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for state in self.states(pk, listener):
+                    if state and state.has_ended:
+                        return True
+        return False
+
+    def _leave(self, pk: UUID, listener: Listener) -> None:
+        self._listeners[pk].discard(listener)
+        if not self._listeners[pk]:
+            del self._listeners[pk]
+            self._known.pop(pk, None)
+
+    async def _read(self) -> None:
+        while self._listeners:
+            wanted = list(self._listeners)
+            for start in range(0, len(wanted), AT_ONCE):
+                await self._read_some(wanted[start : start + AT_ONCE])
+            if time.monotonic() - self._checked_at > CHECK_SECONDS:
+                self._checked_at = time.monotonic()
+                await self._turn_out()
+            await asyncio.sleep(conf.LIVE_PAUSE_SECONDS)
+
+    async def _read_some(self, pks: list[UUID]) -> None:
+        known = {pk: s.revision for pk in pks if (s := self._known.get(pk))}
+        whole = {
+            pk for pk in pks if any(one.is_whole for one in self._listeners.get(pk, ()))
+        }
+        for pk, state in (await in_thread(_changed, pks, known, whole)).items():
+            if pk not in self._listeners:
+                continue
+            self._known[pk] = state
+            for listener in self._listeners[pk]:
+                listener.states.put_nowait(state)
+
+    async def _turn_out(self) -> None:
+        """End the streams of those who may no longer come in."""
+        everybody = [one for found in self._listeners.values() for one in found]
+        users = {one.user_id for one in everybody}
+        keys = {one.key_id for one in everybody if one.key_id}
+        good_users, good_keys = await in_thread(_welcome, users, keys)
+        for one in everybody:
+            is_good = one.user_id in good_users
+            if one.key_id and one.key_id not in good_keys:
+                is_good = False
+            if not is_good:
+                one.states.put_nowait(None)
+
+
+hub = Hub()
+
+
+def _changed(
+    pks: list[UUID], known: dict[UUID, int], whole: Collection[UUID]
+) -> dict[UUID, State]:
+    """Return the states of the jobs among `pks` that are no longer as `known`."""
+    rows = Job.objects.filter(pk__in=pks).values_list("pk", "revision", "status")
+    found = {pk: State(r, status) for pk, r, status in rows if known.get(pk) != r}
+    wanted = [pk for pk in found if pk in whole]
+    if not wanted:
+        return found
+    jobs = list(
+        Job.objects.filter(pk__in=wanted)
+        .select_related(*RELATED)
+        .prefetch_related(*PREFETCHED)
+    )
+    positions = queue_positions(jobs)
+    for job in jobs:
+        shown = job_json(job, position=positions.get(job.pk))
+        found[job.pk] = State(job.revision, job.status, shown)
+    return found
+
+
+def _welcome(users: set[int], keys: set[Any]) -> tuple[set[int], set[int]]:
+    there = get_user_model().objects.filter(pk__in=users, is_active=True)
+    usable = (
+        ApiKey.objects.usable().filter(pk__in=keys) if keys else ApiKey.objects.none()
+    )
+    return set(there.values_list("pk", flat=True)), set(
+        usable.values_list("pk", flat=True)
+    )

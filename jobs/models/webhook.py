@@ -1,0 +1,162 @@
+"""Webhooks: who is told of what becomes of jobs, each message, and each try to send it.
+
+The messages follow Standard Webhooks 1.0 (standardwebhooks.com).
+"""
+
+from datetime import timedelta
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.timezone import now
+
+from jobs import links
+from jobs.models.event import JobEvent
+from jobs.models.ids import new_id
+from jobs.models.job import Job
+from jobs.states import JobStatus
+
+S = JobStatus
+# What happens to a job, by the status it has come to.
+EVENT_TYPES = {
+    S.PENDING: "job.queued",
+    S.IN_PROGRESS: "job.started",
+    S.COMPLETED: "job.completed",
+    S.FAILED: "job.failed",
+    S.CANCELLED: "job.cancelled",
+    S.TIMED_OUT: "job.timed_out",
+}
+END_TYPES = tuple(EVENT_TYPES.values())[2:]
+TEST_TYPE = "webhook.test"
+OLD_SECRET_LIVES = timedelta(days=1)
+
+
+class WebhookQuerySet(models.QuerySet["Webhook"]):
+    """The filters that everybody shares."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Leave what `user` has subscribed; jobs' own webhooks are nobody's to see."""
+        return self.filter(owner=user).exclude(url="")
+
+
+class Webhook(models.Model):
+    """An address that is told of its owner's jobs.
+
+    With an empty `url` it stands for the addresses that jobs name themselves: it has
+    the secret and the deliveries of all of them.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="webhooks"
+    )
+    url = models.CharField(max_length=2000, blank=True)
+    description = models.CharField(max_length=80, blank=True)
+    events = models.JSONField(default=list, blank=True, help_text="Empty: all.")
+    is_active = models.BooleanField(default=True)
+    disabled_reason = models.CharField(max_length=200, blank=True)
+    failing_since = models.DateTimeField(null=True, blank=True)
+    secret_version = models.PositiveIntegerField(default=1)
+    rotated_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=now, editable=False)
+
+    objects = WebhookQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner"], name="webhook_of_jobs_once", condition=Q(url="")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.url or "webhooks of jobs"
+
+    @classmethod
+    def of_jobs(cls, owner_id: int) -> "Webhook":
+        """Return the one that stands for the addresses that a user's jobs name."""
+        return cls.objects.get_or_create(owner_id=owner_id, url="")[0]
+
+    def wants(self, event_type: str) -> bool:
+        """Whether it is told of such events."""
+        return not self.events or event_type in self.events
+
+    @property
+    def secret(self) -> str:
+        """The newest secret; derived from SECRET_KEY, stored nowhere."""
+        return links.webhook_secret(self.pk.hex, self.secret_version)
+
+    @property
+    def secrets(self) -> list[str]:
+        """What messages are signed with: for a day after a rotation, the old one too."""
+        found = [self.secret]
+        if self.rotated_at and self.rotated_at > now() - OLD_SECRET_LIVES:
+            found.append(links.webhook_secret(self.pk.hex, self.secret_version - 1))
+        return found
+
+
+class Delivery(models.Model):
+    """One message to one receiver. Its id is the same on every try."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "Pending"
+        DELIVERED = "delivered", "Delivered"
+        FAILED = "failed", "Failed"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries")
+    event = models.ForeignKey(JobEvent, models.SET_NULL, null=True, related_name="+")
+    job = models.ForeignKey(Job, models.SET_NULL, null=True, related_name="deliveries")
+    url = models.CharField(max_length=2000)
+    event_type = models.CharField(max_length=40)
+    body = models.TextField()
+    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    tries = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(null=True, default=now)
+    created_at = models.DateTimeField(default=now, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "deliveries"
+        constraints = [
+            # The same event is announced once, however often that is tried.
+            models.UniqueConstraint(fields=["webhook", "event"], name="delivery_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"],
+                name="delivery_due",
+                condition=Q(due_at__isnull=False),
+            ),
+            models.Index(fields=["webhook", "-id"], name="delivery_newest"),
+            models.Index(fields=["created_at"], name="delivery_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} to {self.url}"
+
+    @property
+    def message_id(self) -> str:
+        """What the receiver knows the message by."""
+        return f"msg_{self.id.hex}"
+
+
+class DeliveryTry(models.Model):
+    """One try, and what was heard."""
+
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="log")
+    number = models.PositiveSmallIntegerField()
+    at = models.DateTimeField(default=now)
+    seconds = models.FloatField()
+    status_code = models.PositiveSmallIntegerField(null=True)
+    answer = models.TextField(blank=True, help_text="The beginning of the body.")
+    error = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.error or str(self.status_code)

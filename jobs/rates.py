@@ -1,0 +1,54 @@
+"""How many requests one caller may make in a minute.
+
+Counted in each web process by itself, so that no request waits for another server; with
+several processes a caller gets at least the limit, at most that many times as much.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+_counter = SlidingWindowCounterRateLimiter(MemoryStorage())
+WINDOW_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A limit and what is left of it; `reset` is in seconds."""
+
+    name: str
+    quota: int
+    remaining: int
+    reset: int
+    is_over: bool
+
+
+def count(name: str, caller: str, quota: int) -> Rate:
+    """Count one request of `caller` against `quota` a minute."""
+    item = RateLimitItemPerMinute(quota)
+    is_over = not _counter.hit(item, name, caller)
+    return _rate(item, name, caller, is_over=is_over)
+
+
+def look(name: str, caller: str, quota: int) -> Rate:
+    """Return where `caller` stands, without counting."""
+    item = RateLimitItemPerMinute(quota)
+    is_over = not _counter.test(item, name, caller)
+    return _rate(item, name, caller, is_over=is_over)
+
+
+def forget() -> None:
+    """Begin to count anew."""
+    _counter.storage.reset()
+
+
+def _rate(
+    item: RateLimitItemPerMinute, name: str, caller: str, *, is_over: bool
+) -> Rate:
+    stats = _counter.get_window_stats(item, name, caller)
+    reset = max(1, math.ceil(stats.reset_time - time.time()))
+    return Rate(name, item.amount, max(0, stats.remaining), reset, is_over)

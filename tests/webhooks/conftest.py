@@ -1,0 +1,57 @@
+"""Receivers on this machine, and a courier that does not wait for long."""
+
+import pytest
+
+from jobs import courier
+from jobs.models import Delivery
+from tests.receivers import Receiver
+
+
+@pytest.fixture(autouse=True)
+def _quick(settings):
+    settings.JOBS_EGRESS_ALLOW = ["127.0.0.0/8"]
+    settings.JOBS_COURIER_TICK_SECONDS = 0.02
+    settings.JOBS_WEBHOOK_PAUSES_SECONDS = [0.05, 0.05]
+    settings.JOBS_WEBHOOK_TIMEOUT_SECONDS = 1.0
+
+
+@pytest.fixture
+def receiver():
+    """Start receivers; they are stopped at the end."""
+    started = []
+
+    def start(*answers):
+        started.append(Receiver(*answers))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def deliver(monkeypatch):
+    """Have the courier work until `is_done` is true, or no message is due any more."""
+
+    def run(is_done=None):
+        def nothing_due():
+            return not Delivery.objects.exclude(due_at=None).exists()
+
+        tick = courier.Courier._tick
+        done = is_done or nothing_due
+
+        async def counted(self):
+            more = await tick(self)
+            if not more and not self._tasks and await self._in_db(done):
+                courier.is_ending.set()
+            return more
+
+        monkeypatch.setattr(courier.Courier, "_tick", counted)
+        try:
+            assert courier.work(20)
+            assert courier.is_ending.is_set(), "the courier did not come to an end"
+        finally:
+            courier.is_ending.clear()
+            monkeypatch.setattr(courier.Courier, "_tick", tick)
+
+    return run
