@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from jobs.views import files, health, jobs, live, uploads
+from jobs.views import files, health, jobs, keys, live, uploads, webhooks
 
 urlpatterns = [
     path("", jobs.home, name="home"),
@@ -19,6 +19,16 @@ urlpatterns = [
     path("files/<str:signed>", files.file, name="file"),
     path("uploads/", uploads.upload_list, name="uploads"),
     path("uploads/<uuid:upload_id>/delete/", uploads.delete, name="upload_delete"),
+    path("account/keys/", keys.key_list, name="keys"),
+    path("account/keys/<int:key_id>/revoke/", keys.revoke, name="key_revoke"),
+    path("account/webhooks/", webhooks.webhook_list, name="webhooks"),
+    path("account/webhooks/<str:name>/", webhooks.webhook, name="webhook"),
+    path("account/webhooks/<str:name>/change/", webhooks.change, name="webhook_change"),
+    path(
+        "account/deliveries/<uuid:delivery_id>/replay/",
+        webhooks.replay,
+        name="delivery_replay",
+    ),
     path(
         "account/sign-in/",
         LoginView.as_view(

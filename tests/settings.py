@@ -15,7 +15,7 @@ CELERY_BROKER_URL = "memory://"
 CELERY_BROKER_TRANSPORT = "memory"
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
 PUBLIC_URL = INTERNAL_URL = "http://testserver"
-ALLOWED_HOSTS = ["testserver", "127.0.0.1"]
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 STORE_DIR = _folder / "store"
 JOBS_DISK_RESERVE_BYTES = 0
 JOBS_LONG_POLL_SECONDS = 0.3

@@ -25,7 +25,11 @@ METADATA_PARAMETER = {
     "style": "deepObject",
     "explode": True,
     "description": "Jobs with this text in their metadata: metadata[order]=4711",
-    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+    "schema": {
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "propertyNames": {"minLength": 1, "maxLength": 80},
+    },
 }
 
 

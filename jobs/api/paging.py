@@ -22,7 +22,8 @@ def _digits(value: Any) -> Any:
     return value
 
 
-Limit = Annotated[int, BeforeValidator(_digits), Field(ge=1, le=MAX_LIMIT)]
+# The bounds stand before the validator: else pydantic does not write them down.
+Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT), BeforeValidator(_digits)]
 Cursor = Annotated[str, Field(max_length=40, pattern="^(|[np][0-9a-f]{32})$")]
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 EventType = Literal[
     "job.queued",
@@ -14,6 +14,15 @@ EventType = Literal[
     "job.cancelled",
     "job.timed_out",
 ]
+
+
+def _whole(value: Any) -> Any:
+    """Take 5.0 for 5: to JSON Schema it is an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+PartNumber = Annotated[int, Field(ge=1, le=10_000), BeforeValidator(_whole)]
+Size = Annotated[int, Field(ge=0, lt=2**53), BeforeValidator(_whole)]
 
 
 class StrictSchema(Schema):
@@ -205,7 +214,7 @@ class UploadIn(StrictSchema):
     """A file to upload."""
 
     filename: str = Field(..., max_length=1000)
-    size: int = Field(..., ge=0, lt=2**53)
+    size: Size
     sha256: str = Field("", pattern="^(|[0-9a-fA-F]{64})$")
     fingerprint: str = Field(
         "",
@@ -217,9 +226,7 @@ class UploadIn(StrictSchema):
 class PartNumbers(StrictSchema):
     """Parts to get links for."""
 
-    numbers: list[Annotated[int, Field(ge=1, le=10_000)]] = Field(
-        ..., min_length=1, max_length=100
-    )
+    numbers: list[PartNumber] = Field(..., min_length=1, max_length=100)
 
 
 class PartLink(Schema):

@@ -3,15 +3,18 @@
 from celery import current_app
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
 
 from jobs.storage import StoreError, store
 
 
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """Answer as long as the process runs."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
+@require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Check database, store and broker; name what is down, with 503.
 

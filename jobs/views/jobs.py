@@ -8,7 +8,11 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import (
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
 
 from jobs.errors import InvalidInput, SlipwayError
 from jobs.forms import InputForm
@@ -25,8 +29,10 @@ from jobs.services import jobs as service
 from jobs.states import JobStatus
 
 PAGE = 25
+FORM = ["GET", "HEAD", "POST"]
 
 
+@require_safe
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
     """Show what can run, and what ran lately."""
@@ -37,6 +43,7 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "home.html", {"cards": cards, "recent": recent})
 
 
+@require_http_methods(FORM)
 @login_required
 def new_job(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the form of an endpoint, filled from `?from=<job>`; create the job."""
@@ -87,6 +94,7 @@ def _source(request: HttpRequest) -> Job | None:
     return found
 
 
+@require_safe
 @login_required
 def job_list(request: HttpRequest) -> HttpResponse:
     """List jobs, newest first."""
@@ -99,12 +107,14 @@ def job_list(request: HttpRequest) -> HttpResponse:
     return render(request, "jobs/list.html", context)
 
 
+@require_safe
 @login_required
 def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Show one job; the page keeps itself up to date."""
     return render(request, "jobs/job.html", _context(_one(request, job_id)))
 
 
+@require_safe
 @login_required
 def job_fragment(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Return the part of the page that changes."""
@@ -133,6 +143,7 @@ def keep(request: HttpRequest, job_id: UUID) -> HttpResponse:
     return redirect("job", job_id=found.pk)
 
 
+@require_http_methods(FORM)
 @login_required
 def delete(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Ask, then delete a job and its files."""
@@ -148,6 +159,7 @@ def delete(request: HttpRequest, job_id: UUID) -> HttpResponse:
     return redirect("jobs")
 
 
+@require_safe
 @login_required
 def output(request: HttpRequest, job_id: UUID, name: str) -> HttpResponse:
     """Redirect to a fresh link to one file of the result."""

@@ -9,11 +9,13 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.views.decorators.http import require_safe
 
 from jobs.live import Listener, hub
 from jobs.models import Job
 
 
+@require_safe
 async def job_live(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     """Stream the changes of a job as server-sent events until it ends."""
     user = await request.auser()

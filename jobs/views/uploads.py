@@ -9,7 +9,7 @@ from django.db.models import Count, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from jobs import conf
 from jobs.errors import SlipwayError
@@ -20,6 +20,7 @@ from jobs.storage import StoreError
 PAGE = 50
 
 
+@require_safe
 @login_required
 def upload_list(request: HttpRequest) -> HttpResponse:
     """List files, newest first."""
