@@ -55,6 +55,8 @@ def _web() -> list[str]:
         *("--bind", f"{settings.HOST}:{settings.PORT}"),
         *("--workers", "1", "--timeout", "120", "--graceful-timeout", "2"),
         *("--log-level", "warning", "--no-control-socket"),
+        # Django alone decides whether a proxy is believed (TRUST_PROXY).
+        *("--forwarded-allow-ips", ""),
     ]
 
 

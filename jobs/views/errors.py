@@ -15,6 +15,10 @@ TEXTS = {
         "There is nothing here",
         "The address may be mistyped, the thing may be gone, or it belongs to somebody else.",
     ),
+    429: (
+        "Too many wrong passwords",
+        "Wait a quarter of an hour, then try again; or ask the operator for a new password.",
+    ),
     500: (
         "Something broke on our side",
         "Your jobs go on. Try again in a moment; the operator finds the reason in the log.",
@@ -47,6 +51,13 @@ def forbidden(request: HttpRequest, exception: Any = None) -> HttpResponse:
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer 403: the form's token is missing or old."""
     return _page(request, 403)
+
+
+def locked_out(
+    request: HttpRequest, response: Any = None, credentials: Any = None
+) -> HttpResponse:
+    """Answer 429: too many wrong passwords from there (called by django-axes)."""
+    return _page(request, 429)
 
 
 def not_found(request: HttpRequest, exception: Any = None) -> HttpResponse:

@@ -19,8 +19,10 @@ from jobs.models import Job
 async def job_live(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     """Stream the changes of a job as server-sent events until it ends."""
     user = await request.auser()
+    if not user.is_authenticated:
+        raise Http404
     visible = Job.objects.visible_to(user).filter(pk=job_id)
-    if not user.is_authenticated or not await sync_to_async(visible.exists)():
+    if not await sync_to_async(visible.exists)():
         raise Http404
     events = _events(job_id, Listener(user.pk))
     response = StreamingHttpResponse(events, content_type="text/event-stream")
