@@ -2,10 +2,11 @@
 
 import sys
 
-from bench import drain, noop, tracking, uploads
+from bench import api, drain, noop, tracking, uploads
 
 BENCHMARKS = {
     "noop": noop.main,
+    "api": api.main,
     "uploads": uploads.main,
     "tracking": tracking.main,
     "drain": drain.main,

@@ -45,8 +45,8 @@ def _answers(client: httpx.Client) -> bool:
 @contextmanager
 def slipway(fake: httpx.Client, **environment: str) -> Iterator[RunningStack]:
     """Yield a running Slipway with the endpoint `cloud` at the fake, without a window."""
-    with tempfile.TemporaryDirectory() as folder, _database() as database:
-        stack = RunningStack(Path(folder) / "data", **database, **environment)
+    with tempfile.TemporaryDirectory() as folder, database() as places:
+        stack = RunningStack(Path(folder) / "data", **places, **environment)
         stack.start("--no-sample")
         stack.freeze("gpu")  # its long polls are no part of what is measured
         try:
@@ -61,7 +61,7 @@ def slipway(fake: httpx.Client, **environment: str) -> Iterator[RunningStack]:
 
 
 @contextmanager
-def _database() -> Iterator[dict[str, str]]:
+def database() -> Iterator[dict[str, str]]:
     """Yield the environment of a fresh PostgreSQL database and Redis, where given."""
     server = os.environ.get("BENCH_DATABASE_URL", "")
     if not server:
