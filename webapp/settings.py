@@ -87,10 +87,10 @@ DATABASES = {
     "default": dj_database_url.parse(
         env.text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}"),
         conn_max_age=0,
-        conn_health_checks=True,
     )
 }
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    DATABASES["default"]["ENGINE"] = "webapp.postgresql"
     # A new connection costs as much as the rest of a request.
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
         "min_size": 1,

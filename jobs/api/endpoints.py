@@ -68,7 +68,7 @@ def purge_queue(request: ApiRequest, slug: str) -> dict[str, int]:
 
 
 def _endpoint(request: ApiRequest, slug: str) -> Endpoint:
-    endpoint = Endpoint.objects.filter(slug=slug).first()
+    endpoint = Endpoint.by_slug(slug)
     if endpoint is None or not request.auth.allows_endpoint(slug):
         raise NotFound(f"There is no endpoint “{slug}”.")
     return endpoint

@@ -13,16 +13,19 @@ from typing import Any
 
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
+from django.core.handlers.exception import convert_exception_to_response
 from django.core.signals import request_started
 from django.db import connections
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
+from django.middleware.security import SecurityMiddleware
 from django.urls import set_script_prefix
 
 from jobs import conf
 from jobs.api.body import limit, too_large
 from jobs.api.errors import answer, problem
-from jobs.api.middleware import PREFIX
+from jobs.api.middleware import PREFIX, api_middleware
 from jobs.api.wait import Waiting
 from jobs.errors import TooLarge
 from jobs.live import Listener, hub
@@ -34,12 +37,27 @@ class Gone(Exception):
     """The client has hung up."""
 
 
+class _Keyed(BaseHandler):
+    """Django's handler for requests with a key: they have no session and no messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        handler = convert_exception_to_response(self._get_response)  # type: ignore[attr-defined]
+        self._view_middleware: list[Any] = []
+        self._template_response_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = []
+        for middleware in (CommonMiddleware, api_middleware, SecurityMiddleware):
+            handler = convert_exception_to_response(middleware(handler))
+        self._middleware_chain = handler
+
+
 class Gate(BaseHandler):
     """An ASGI application for `/api/v1/…`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.load_middleware()
+        self._keyed = _Keyed()
         self._threads = ThreadPoolExecutor(conf.API_THREADS, thread_name_prefix="api")
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -71,7 +89,8 @@ class Gate(BaseHandler):
             request = ASGIRequest(scope, BytesIO(body))
         except UnicodeDecodeError:
             return problem(400, "malformed", "The address is not UTF-8."), None
-        response = self.get_response(request)
+        has_key = "HTTP_AUTHORIZATION" in request.META
+        response = (self._keyed if has_key else self).get_response(request)
         response.close()  # also gives the database connection back
         return response, getattr(request, "waiting", None)
 

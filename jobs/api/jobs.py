@@ -49,7 +49,7 @@ def create_job(request: ApiRequest, body: JobIn) -> HttpResponse:
 
 
 def _create(request: ApiRequest, body: JobIn) -> dict[str, Any]:
-    endpoint = Endpoint.objects.filter(slug=body.endpoint).first()
+    endpoint = Endpoint.by_slug(body.endpoint)
     if endpoint is None or not request.auth.allows_endpoint(endpoint.slug):
         raise InvalidInput(
             Problem("/endpoint", f"There is no endpoint “{body.endpoint}”.", "unknown")
@@ -68,7 +68,11 @@ def _create(request: ApiRequest, body: JobIn) -> dict[str, Any]:
         webhook_url=hook.url if hook else "",
         webhook_events=list(hook.events) if hook else [],
     )
-    return _json(request, job)
+    return job_json(
+        job,
+        base=_base(request),
+        position=service.queue_position(job, is_rough=True),
+    )
 
 
 @router.get(
@@ -169,8 +173,8 @@ def read_output(request: ApiRequest, job_id: UUID, name: str) -> HttpResponse:
 
 
 def _job(request: ApiRequest, job_id: UUID) -> Job:
-    job = request.auth.jobs().select_related(*RELATED).filter(pk=job_id).first()
-    if job is None:
+    job = Job.seen_by(request.auth.owner, job_id)
+    if job is None or not request.auth.allows_endpoint(job.endpoint.slug):
         raise NotFound("There is no such job, or it is not yours.")
     return job
 

@@ -87,7 +87,10 @@ class Progress(Schema):
 
 
 class Queue(Schema):
-    """Where a waiting job stands; null once it has started."""
+    """Where a waiting job stands; null once it has started.
+
+    In the answer to creating a job also null where more than a thousand are ahead of it.
+    """
 
     position: int | None = None
 

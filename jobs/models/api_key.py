@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
 
+from jobs.models.prepared import Prepared
+
 PREFIX = "slipway"
 SCOPES = (
     "jobs:read",
@@ -39,9 +41,8 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 
     def find(self, secret: str) -> "ApiKey | None":
         """Return the usable key that `secret` is, or None."""
-        return (
-            self.usable().select_related("owner").filter(digest=digest(secret)).first()
-        )
+        key: ApiKey | None = _BY_DIGEST.first(digest=digest(secret))
+        return key if key and key.is_usable else None
 
 
 class ApiKey(models.Model):
@@ -90,6 +91,13 @@ class ApiKey(models.Model):
         )
         return key, secret
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether it opens something now; see `usable`."""
+        is_over = self.expires_at is not None and self.expires_at <= now()
+        is_off = self.revoked_at is not None or not self.owner.is_active
+        return not (is_over or is_off)
+
     def allows(self, scope: str) -> bool:
         """Whether this key may do `scope`."""
         return scope in self.scopes
@@ -97,3 +105,9 @@ class ApiKey(models.Model):
     def allows_endpoint(self, slug: str) -> bool:
         """Whether this key may use an endpoint."""
         return not self.endpoints or slug in self.endpoints
+
+
+_BY_DIGEST = Prepared(
+    lambda digest: ApiKey.objects.filter(digest=digest).select_related("owner"),
+    digest=("one", "another"),
+)

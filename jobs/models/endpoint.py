@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from jobs import links
+from jobs.models.prepared import Prepared
 
 _KEEP = "Days after its end that {} are kept. 0: for ever. Blank: as everywhere."
 
@@ -157,3 +158,14 @@ class Endpoint(models.Model):
             for name, schema in properties.items()
             if isinstance(schema, dict) and schema.get("x-widget") == "file"
         }
+
+    @classmethod
+    def by_slug(cls, slug: str) -> "Endpoint | None":
+        """Return an endpoint by its name in addresses."""
+        found: Endpoint | None = _BY_SLUG.first(slug=slug)
+        return found
+
+
+_BY_SLUG = Prepared(
+    lambda slug: Endpoint.objects.filter(slug=slug), slug=("one", "another")
+)

@@ -3,8 +3,10 @@
 `base` is how the reader reaches us, like "https://slipway.example"; no slash at its end.
 """
 
+from functools import cache
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from django.conf import settings
 from django.urls import reverse
@@ -23,8 +25,10 @@ def job_json(
     job: Job, *, base: str = settings.PUBLIC_URL, position: int | None = None
 ) -> Json:
     """Return a job, at its `position` in the queue."""
-    path = reverse("api:read_job", kwargs={"job_id": job.pk})
-    url = f"{base}{path}"
+    url = f"{base}{_paths()[0]}{job.pk}"
+    # Until the first attempt there is nothing to look for.
+    attempts = list(job.attempts.all()) if job.attempt_no else []
+    files = artifacts.of_job(job) if attempts else []
     return {
         "id": str(job.pk),
         "endpoint": job.endpoint.slug,
@@ -38,9 +42,9 @@ def job_json(
         "queue": {"position": position},
         "input": job.input,
         "output": job.output if job.status == JobStatus.COMPLETED else None,
-        "outputs": [_output(url, artifact) for artifact in artifacts.of_job(job)],
+        "outputs": [_output(url, artifact) for artifact in files],
         "error": _error(job),
-        "attempts": [_attempt(attempt) for attempt in job.attempts.all()],
+        "attempts": [_attempt(attempt) for attempt in attempts],
         "metrics": _metrics(job),
         "metadata": job.metadata,
         "webhook": _webhook(job),
@@ -55,9 +59,19 @@ def job_json(
             "cancel": f"{url}/cancel",
             "retry": f"{url}/retry",
             "events": f"{url}/events",
-            "web": f"{base}{reverse('job', kwargs={'job_id': job.pk})}",
+            "web": f"{base}{_paths()[1]}{job.pk}/",
         },
     }
+
+
+@cache
+def _paths() -> tuple[str, str]:
+    """Return where jobs are in the API and on pages; looked up once."""
+    some = UUID(int=0)
+    return (
+        reverse("api:read_job", kwargs={"job_id": some}).removesuffix(str(some)),
+        reverse("job", kwargs={"job_id": some}).removesuffix(f"{some}/"),
+    )
 
 
 def _output(url: str, artifact: Artifact) -> Json:

@@ -1,15 +1,17 @@
 """What people and programs do with jobs: create, cancel, run again."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Case, Q, When, Window
+from django.db.models import Case, Q, QuerySet, When, Window
 from django.db.models.functions import RowNumber
 from django.utils.timezone import now
 
 from jobs.errors import Conflict
 from jobs.models import Endpoint, Job, Upload
+from jobs.models.prepared import Prepared
 from jobs.services import inputs, release, webhook_urls
 from jobs.states import Actor, JobStatus, Reason
 
@@ -20,6 +22,7 @@ WAITING = (
     JobStatus.IN_QUEUE,
 )
 HANDED_OVER = WAITING[1:]
+ROUGHLY = 1000
 # RunPod's queue is first in, first out; then come ours, by priority and turn.
 ORDER = (
     "is_held",
@@ -131,28 +134,47 @@ def queue_positions(jobs: list[Job]) -> dict[UUID, int]:
         return {UUID(str(pk)): position for pk, position in cursor.fetchall()}
 
 
-def queue_position(job: Job) -> int | None:
+def queue_position(job: Job, *, is_rough: bool = False) -> int | None:
     """Return how many jobs of the endpoint start first, plus one; None once started.
 
     Counts, where `queue_positions` ranks: that would sort all who wait for one of them.
+    `is_rough`: None, too, where more than a thousand are ahead; that costs less.
     """
     if job.status not in WAITING:
         return None
-    there = Job.objects.filter(endpoint=job.endpoint_id)
-    handed_over = there.filter(status__in=HANDED_OVER)
+    told = {"endpoint": job.endpoint_id, "pk": job.pk}
     if job.status != JobStatus.PENDING:
-        earlier = Q(moved_at__lt=job.moved_at) | Q(moved_at=job.moved_at, pk__lt=job.pk)
-        return handed_over.filter(earlier).count() + 1
-    held = there.filter(status=JobStatus.PENDING, priority__lte=job.priority)
-    return handed_over.count() + held.filter(_before(job)).count() + 1
+        return _AHEAD.count(**told, moved_at=job.moved_at) + 1
+    told |= {"priority": job.priority, "turn": job.turn}
+    counted = _NEAR_HELD if is_rough else _AHEAD_OF_HELD
+    position = counted.count(**told, created_at=job.created_at) + 1
+    return None if is_rough and position > ROUGHLY else position
 
 
-def _before(job: Job) -> Q:
-    """Return what is true of held jobs that are handed over before `job`."""
-    same_turn = Q(priority=job.priority, turn=job.turn)
-    return (
-        Q(priority__lt=job.priority)
-        | Q(priority=job.priority, turn__lt=job.turn)
-        | same_turn & Q(created_at__lt=job.created_at)
-        | same_turn & Q(created_at=job.created_at, pk__lt=job.pk)
+def _ahead(endpoint: int, pk: UUID, moved_at: datetime) -> QuerySet[Job, Any]:
+    there = Job.objects.filter(endpoint=endpoint, status__in=HANDED_OVER)
+    earlier = Q(moved_at__lt=moved_at) | Q(moved_at=moved_at, pk__lt=pk)
+    return there.filter(earlier).order_by().values("pk")
+
+
+def _ahead_of_held(
+    endpoint: int, pk: UUID, priority: int, turn: int, created_at: datetime
+) -> QuerySet[Job, Any]:
+    same_turn = Q(priority=priority, turn=turn)
+    before = (
+        Q(priority__lt=priority)
+        | Q(priority=priority, turn__lt=turn)
+        | same_turn & Q(created_at__lt=created_at)
+        | same_turn & Q(created_at=created_at, pk__lt=pk)
     )
+    held = Q(status=JobStatus.PENDING) & before
+    there = Job.objects.filter(endpoint=endpoint).order_by().values("pk")
+    return there.filter(Q(status__in=HANDED_OVER) | held)
+
+
+_THEN = (datetime(2001, 1, 1, tzinfo=UTC), datetime(2002, 1, 1, tzinfo=UTC))
+_THERE: dict[str, Any] = {"endpoint": (-1, -2), "pk": (UUID(int=1), UUID(int=2))}
+_HELD = {**_THERE, "priority": (-3, -4), "turn": (-5, -6), "created_at": _THEN}
+_AHEAD = Prepared(_ahead, **_THERE, moved_at=_THEN)
+_AHEAD_OF_HELD = Prepared(_ahead_of_held, **_HELD)
+_NEAR_HELD = Prepared(lambda **told: _ahead_of_held(**told)[:ROUGHLY], **_HELD)

@@ -10,11 +10,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Max, Min
+from django.db.models import F, QuerySet, Subquery
 from django.utils.timezone import now
 
 from jobs import conf
 from jobs.models import Endpoint, Job
+from jobs.models.prepared import Prepared
 from jobs.services import endpoints
 from jobs.states import Actor, JobStatus, Reason
 
@@ -26,10 +27,22 @@ AT_ONCE = 500
 
 def next_turn(endpoint: Endpoint, owner: Any, priority: int) -> int:
     """Return the turn of a new job."""
+    told = {"endpoint": endpoint.pk, "owner": owner.pk, "priority": priority}
+    ((current, last),) = _TURNS.values(**told)
+    return current or 0 if last is None else max(current, last + 1)
+
+
+def _turns(endpoint: int, owner: int, priority: int) -> QuerySet[Endpoint, Any]:
+    """Return the turn that an endpoint is at, and the last one of an owner there."""
     held = Job.objects.filter(endpoint=endpoint, status=S.PENDING, priority=priority)
-    current = held.aggregate(turn=Min("turn"))["turn"] or 0
-    last = held.filter(owner=owner).aggregate(turn=Max("turn"))["turn"]
-    return current if last is None else max(current, last + 1)
+    mine = held.filter(owner=owner)
+    return Endpoint.objects.filter(pk=endpoint).values_list(
+        Subquery(held.order_by("turn").values("turn")[:1]),
+        Subquery(mine.order_by("-turn").values("turn")[:1]),
+    )
+
+
+_TURNS = Prepared(_turns, endpoint=(-1, -2), owner=(-3, -4), priority=(-5, -6))
 
 
 def room(endpoint: Endpoint, *, workers: int) -> int | None:
