@@ -17,6 +17,9 @@ $(BIN)/.runtime: requirements/runtime.txt worker_handler/requirements-models.txt
 	echo "Installing Slipway into $(VENV) ..." >&2
 	$(PIP) -r requirements/runtime.txt
 	$(PIP) -r worker_handler/requirements-models.txt
+	echo "$(CURDIR)/client" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/slipway-client.pth"
+	printf '#!/bin/sh\nexec "%s" -m slipway "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/slipway
+	chmod +x $(BIN)/slipway
 	touch $@
 
 $(BIN)/.dev: $(BIN)/.runtime requirements/dev.txt

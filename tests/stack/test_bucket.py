@@ -148,3 +148,22 @@ class TestInChromium:
             "SELECT sha256 FROM jobs_upload WHERE filename = 'paused.bin'"
         )
         assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_python_client_sends_parts_and_fetches_from_the_bucket(
+    bucket_stack, bucket_api, tmp_path
+):
+    from slipway import Client  # noqa: PLC0415
+
+    path = tmp_path / "clip.bin"
+    path.write_bytes(os.urandom(12 * MIB))
+    key = bucket_api.headers["Authorization"].removeprefix("Bearer ")
+    with Client(bucket_stack.url, key) as client:
+        seen = []
+        sent = client.upload(path, lambda done, _: seen.append(done))
+        assert seen == [0, 5 * MIB, 10 * MIB, 12 * MIB]
+        assert client.upload(path).id == sent.id
+        job = client.run("echo", {"message": "x", "megabytes": 2})
+        [saved] = client.download(job, tmp_path / "out")
+        digest = hashlib.sha256(saved.read_bytes()).hexdigest()
+        assert digest == job.outputs[0].sha256

@@ -1,0 +1,152 @@
+"""The Python client and the command `slipway` against a running server."""
+
+import asyncio
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slipway import AsyncClient, Client, JobFailed
+from tests.stack.stack import ROOT, wait_until
+
+pytestmark = pytest.mark.stack
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def settings(stack, api):
+    key = api.headers["Authorization"].removeprefix("Bearer ")
+    return {"url": stack.url, "key": key}
+
+
+def command(settings, *arguments):
+    return [
+        *(sys.executable, "-m", "slipway", "--url", settings["url"]),
+        *("--key", settings["key"], *map(str, arguments)),
+    ]
+
+
+def slipway(settings, *arguments, code=0):
+    """Run the command as anybody would; return what it prints."""
+    done = subprocess.run(
+        command(settings, *arguments),
+        env={**os.environ, "PYTHONPATH": str(ROOT / "client")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
+
+
+def test_one_command_sends_a_file_waits_and_saves_the_result(settings, tmp_path):
+    sample = ROOT / "samples" / "portrait.jpg"
+    printed, _ = slipway(
+        settings,
+        *("submit", sample, "--endpoint", "anonymize", "-i", "style=pixelate"),
+        *("--wait", "--json", "--out", tmp_path / "result"),
+    )
+    job = json.loads(printed)
+    assert job["status"] == "COMPLETED"
+    assert job["input"]["style"] == "pixelate"
+    [output] = job["outputs"]
+    saved = (tmp_path / "result" / output["name"]).read_bytes()
+    assert hashlib.sha256(saved).hexdigest() == output["sha256"]
+    assert not list((tmp_path / "result").glob("*.part"))
+
+
+def test_a_mistake_is_said_and_ends_with_one(settings):
+    _, told = slipway(
+        settings, "submit", "-e", "echo", "-i", "megabytes=many", "-w", code=1
+    )
+    assert "#/input/megabytes" in told
+    _, told = slipway({**settings, "key": "wrong"}, "whoami", code=1)
+    assert "valid API key" in told
+
+
+def test_the_other_commands(settings):
+    printed, _ = slipway(settings, "submit", "-e", "echo", "-i", "message=hi")
+    pk = printed.split()[0]
+    printed, _ = slipway(settings, "wait", pk)
+    assert '"message": "hi"' in printed
+    assert pk in slipway(settings, "list", "-n", "3")[0]
+    again = slipway(settings, "retry", pk)[0].strip()
+    assert slipway(settings, "status", again)[0].startswith(again)
+    assert slipway(settings, "cancel", again)[0].strip()
+    assert "echo" in slipway(settings, "endpoints")[0]
+    assert "tester" in slipway(settings, "whoami")[0]
+
+
+def test_an_upload_that_is_killed_goes_on_and_is_sent_once(settings, stack, tmp_path):
+    path = tmp_path / "big.bin"
+    path.write_bytes(os.urandom(MIB) * 400)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "client")}
+    process = subprocess.Popen(
+        command(settings, "upload", path),
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def largest():
+        files = [p for p in (stack.folder / "store").glob("**/*") if p.is_file()]
+        return max((p.stat().st_size for p in files), default=0)
+
+    wait_until(lambda: largest() > 32 * MIB, what="some of it has arrived")
+    process.kill()
+    process.wait()
+    with Client(**settings) as client:
+        offsets = []
+        sent = client.upload(path, lambda done, _: offsets.append(done))
+        assert offsets[0] > 16 * MIB
+        ready = (
+            f"SELECT 1 FROM jobs_upload WHERE status = 'ready' AND size = {400 * MIB}"
+        )
+        wait_until(lambda: stack.query(ready), what="the file is verified")
+        again = client.upload(path)
+        assert (again.id, again.was_known) == (sent.id, True)
+    count = stack.query("SELECT COUNT(*) FROM jobs_upload WHERE filename = 'big.bin'")
+    assert int(count[0][0]) == 1
+
+
+def test_the_asynchronous_client_does_the_same(settings, tmp_path):
+    async def go():
+        async with AsyncClient(**settings) as client:
+            job = await client.submit("echo", {"message": "async"})
+            kinds = [event.kind async for event in client.events(job.id)]
+            assert (kinds[0], kinds[-1]) == ("job", "done")
+            assert (await client.job(job.id)).output == {"message": "async"}
+            sample = Path(ROOT / "samples" / "portrait.jpg")
+            made = await client.run("anonymize", {"media": sample})
+            [saved] = await client.download(made, tmp_path)
+            digest = hashlib.sha256(saved.read_bytes()).hexdigest()
+            assert digest == made.outputs[0].sha256
+
+    asyncio.run(go())
+
+
+def test_live_events_and_a_failure(settings):
+    with Client(**settings) as client:
+        job = client.submit("echo", {"message": "x", "error": "on purpose"})
+        events = list(client.events(job.id))
+        assert events[-1].data["status"] == "FAILED"
+        with pytest.raises(JobFailed, match="on purpose"):
+            client.run("echo", {"message": "x", "error": "on purpose"})
+
+
+def test_a_download_that_broke_off_goes_on(settings, tmp_path):
+    with Client(**settings) as client:
+        job = client.run("echo", {"message": "x", "megabytes": 3})
+        [output] = job.outputs
+        [whole] = client.download(job, tmp_path / "whole")
+        part = tmp_path / "part" / f"{output.name}.part"
+        part.parent.mkdir()
+        part.write_bytes(whole.read_bytes()[:MIB])
+        seen = []
+        [rest] = client.download(job, part.parent, lambda done, _: seen.append(done))
+        assert seen[0] == MIB
+        assert rest.read_bytes() == whole.read_bytes()
