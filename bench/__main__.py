@@ -2,11 +2,12 @@
 
 import sys
 
-from bench import api, drain, noop, tracking, uploads
+from bench import api, drain, events, noop, tracking, uploads
 
 BENCHMARKS = {
     "noop": noop.main,
     "api": api.main,
+    "events": events.main,
     "uploads": uploads.main,
     "tracking": tracking.main,
     "drain": drain.main,

@@ -83,6 +83,7 @@ _DEFAULTS: dict[str, Any] = {
     # Webhooks (Standard Webhooks 1.0): pauses after each try that failed
     "WEBHOOK_PAUSES_SECONDS": [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400],
     "WEBHOOK_TIMEOUT_SECONDS": 20.0,
+    "WEBHOOK_CLAIM_SECONDS": 60,  # after which a message is due whose courier died
     "WEBHOOK_RECEIVER_MAX": 4,  # messages on their way to one address
     "WEBHOOK_GIVE_UP_DAYS": 5,
     "WEBHOOK_LOG_DAYS": 30,

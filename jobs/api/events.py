@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -25,6 +24,7 @@ from jobs.errors import Malformed, NotFound
 from jobs.live import Listener, State, hub
 from jobs.services.job_json import Json
 from jobs.states import ENDS
+from jobs.threads import in_thread
 
 router = Router()
 SCHEMA = {
@@ -50,10 +50,10 @@ SCHEMA = {
 
 
 class _needs_live(needs):  # noqa: N801 - as its parent
-    """The same, for a view that does not occupy a thread."""
+    """The same, for a view that occupies no thread and keeps no database connection."""
 
     async def __call__(self, request: HttpRequest) -> Caller | None:  # type: ignore[override]
-        return await sync_to_async(super().__call__)(request)
+        return await in_thread(super().__call__, request)
 
 
 @router.get(
@@ -67,7 +67,7 @@ async def job_events(request: ApiRequest, job_id: UUID) -> HttpResponseBase:
     caller = request.auth
     seen = _last_seen(request)
     rows = caller.jobs().filter(pk=job_id).values_list("revision", "status")
-    row = await sync_to_async(rows.first)()
+    row = await in_thread(rows.first)
     if row is None:
         raise NotFound("There is no such job, or it is not yours.")
     if row[1] in ENDS and seen is not None and seen >= row[0]:

@@ -28,7 +28,6 @@ from jobs.states import JobStatus
 
 S = Delivery.Status
 AT_ONCE = 200
-CLAIM_SECONDS = 60
 LARGE_BYTES = 4096  # messages stay under 20 kB
 ANSWER_KEPT = 2000
 GONE = 410
@@ -178,7 +177,7 @@ def claim(limit: int, on_the_way: Mapping[str, int]) -> list[Delivery]:
     full = [url for url in count if count[url] >= most]
     due = Delivery.objects.filter(due_at__lte=now()).exclude(url__in=full)
     rows = due.select_related("webhook").order_by("due_at")[: limit * 4]
-    later = now() + timedelta(seconds=CLAIM_SECONDS)
+    later = now() + timedelta(seconds=conf.WEBHOOK_CLAIM_SECONDS)
     taken: list[Delivery] = []
     for row in rows:
         if len(taken) == limit or count[row.url] >= most:

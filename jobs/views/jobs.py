@@ -21,6 +21,7 @@ from jobs.services import (
     artifacts,
     downloads,
     endpoints,
+    examples,
     explain,
     inputs,
     retention,
@@ -63,6 +64,7 @@ def new_job(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "usual": endpoints.usual_seconds().get(endpoint.pk),
         "source": request.GET.get("from", ""),
+        "examples": examples.examples(endpoint, request.build_absolute_uri("/")[:-1]),
         "status": 422 if form.errors else 200,
     }
     return render(request, "jobs/new.html", context, status=422 if form.errors else 200)

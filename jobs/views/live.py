@@ -5,30 +5,38 @@ A page without the stream is still true after a reload.
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
 from jobs.live import Listener, hub
 from jobs.models import Job
+from jobs.threads import in_thread
 
 
 @require_safe
 async def job_live(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     """Stream the changes of a job as server-sent events until it ends."""
-    user = await request.auser()
-    if not user.is_authenticated:
+    # In a thread that gives its database connection back: the stream stays open long.
+    user_id = await in_thread(_reader, request, job_id)
+    if user_id is None:
         raise Http404
-    visible = Job.objects.visible_to(user).filter(pk=job_id)
-    if not await sync_to_async(visible.exists)():
-        raise Http404
-    events = _events(job_id, Listener(user.pk))
+    events = _events(job_id, Listener(user_id))
     response = StreamingHttpResponse(events, content_type="text/event-stream")
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"
     return response
+
+
+def _reader(request: HttpRequest, job_id: UUID) -> int | None:
+    """Return who is signed in, if the job is theirs to see."""
+    user: Any = request.user
+    if not user.is_authenticated:
+        return None
+    there = Job.objects.visible_to(user).filter(pk=job_id).exists()
+    return int(user.pk) if there else None
 
 
 async def _events(pk: UUID, listener: Listener) -> AsyncIterator[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -17,12 +18,14 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 class Stream:
     """Calls the ASGI application and reads its events one by one."""
 
-    def __init__(self, app, pk, key, **headers):
-        heads = {"authorization": f"Bearer {key}", **headers}
+    def __init__(self, app, pk, key="", path="", **headers):
+        heads = {"authorization": f"Bearer {key}"} if key else {}
+        heads.update(headers)
+        path = path or f"/api/v1/jobs/{pk}/events"
         self.scope = {
             "type": "http",
             "method": "GET",
-            "path": f"/api/v1/jobs/{pk}/events",
+            "path": path,
             "raw_path": b"",
             "query_string": b"",
             "headers": [
@@ -191,3 +194,22 @@ def test_queries_do_not_grow_with_listeners(app, django_assert_max_num_queries):
         with django_assert_max_num_queries(6):
             live._changed(pks, {}, set(pks))
         asyncio.run(go(count))
+
+
+def test_streams_keep_no_database_connection(app, client):
+    """There are 20 in the pool; thirty pages and thirty programs listen."""
+    job, key = make_job("IN_QUEUE"), make_key()
+    client.force_login(job.owner)
+    cookie = f"slipway_session={client.cookies['slipway_session'].value}"
+    page = {"path": f"/jobs/{job.pk}/live/", "cookie": cookie}
+
+    async def go():
+        async with AsyncExitStack() as stack:
+            streams = [Stream(app, job.pk, key) for _ in range(30)]
+            streams += [Stream(app, job.pk, **page) for _ in range(30)]
+            for stream in streams:
+                await stack.enter_async_context(stream)
+            found = [await stream.next() for stream in streams]
+            assert {event["event"] for event in found} == {"job"}
+
+    asyncio.run(go())

@@ -9,7 +9,7 @@ from django.utils.timezone import now
 from standardwebhooks import Webhook as Standard
 from standardwebhooks import WebhookVerificationError
 
-from jobs import courier
+from jobs import conf, courier
 from jobs.models import Delivery, DeliveryTry, Job, Webhook
 from jobs.services import jobs, subscriptions, webhooks
 from jobs.states import Actor, JobStatus
@@ -321,7 +321,7 @@ def test_a_courier_that_dies_on_its_way_leaves_the_message_due(
     webhooks.announce()
     (taken,) = webhooks.claim(10, {})
     assert webhooks.claim(10, {}) == []
-    later = now() + timedelta(seconds=webhooks.CLAIM_SECONDS + 1)
+    later = now() + timedelta(seconds=conf.WEBHOOK_CLAIM_SECONDS + 1)
     assert taken.due_at < later
     Delivery.objects.update(due_at=now())
     deliver()
