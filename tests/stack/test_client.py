@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -150,3 +151,42 @@ def test_a_download_that_broke_off_goes_on(settings, tmp_path):
         [rest] = client.download(job, part.parent, lambda done, _: seen.append(done))
         assert seen[0] == MIB
         assert rest.read_bytes() == whole.read_bytes()
+
+
+def test_the_code_on_an_endpoints_page_runs_as_it_is(settings, stack, tmp_path):
+    """What people copy from the page is run here, word for word."""
+    from jobs.models import Endpoint  # noqa: PLC0415
+    from jobs.services.examples import examples  # noqa: PLC0415
+
+    schema = {"type": "object", "properties": {"message": {"type": "string"}}}
+    endpoint = Endpoint(
+        slug="echo",
+        kind="local",
+        input_schema=schema,
+        example_input={"message": "it's “me”"},
+    )
+    code = {one.title: one.code for one in examples(endpoint, stack.url)}
+    environment = {
+        **os.environ,
+        "SLIPWAY_KEY": settings["key"],
+        "PYTHONPATH": str(ROOT / "client"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    command_line = code["Command line"].replace("SLIPWAY_KEY=…", "")
+    commands = [["sh", "-c", command_line], [sys.executable, "-c", code["Python"]]]
+    commands.append([sys.executable, "-c", code["runpod"]])
+    if shutil.which("curl"):
+        commands.append(["sh", "-c", code["curl"]])
+    if shutil.which("node"):
+        commands.append(["node", "--input-type=module", "-e", code["JavaScript"]])
+    for one in commands:
+        done = subprocess.run(
+            one,
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "“me”" in done.stdout, (one, done.stdout)
