@@ -6,10 +6,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import models
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from jobs import links
+from jobs import input_schemas, links
 from jobs.models.prepared import Prepared
 
 _KEEP = "Days after its end that {} are kept. 0: for ever. Blank: as everywhere."
@@ -120,7 +119,7 @@ class Endpoint(models.Model):
     def clean(self) -> None:
         """Refuse an input schema that could not be checked against."""
         try:
-            Draft202012Validator.check_schema(self.input_schema)
+            input_schemas.check(self.input_schema)
         except SchemaError as error:
             raise ValidationError({"input_schema": error.message}) from None
 

@@ -12,10 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from jobs import clean_json, conf, links
+from jobs import clean_json, conf, input_schemas, links
 from jobs.errors import InvalidInput, Problem, TooLarge
 from jobs.models import Attempt, Endpoint, Job, Upload
 from jobs.services import content_types, downloads
@@ -49,7 +48,7 @@ def check(endpoint: Endpoint, input: Any, *, owner: Any) -> None:
         raise TooLarge("The input is larger than 8 MiB; send large data as an upload.")
     problems = [
         problem
-        for error in Draft202012Validator(endpoint.input_schema).iter_errors(input)
+        for error in input_schemas.errors(endpoint.input_schema, input)
         for problem in _problems(error)
     ]
     if "_slipway" in input:
@@ -205,9 +204,11 @@ def _unknown(error: ValidationError, pointer: str) -> list[Problem]:
     schema: Any = error.schema
     instance: Any = error.instance
     known = list(schema.get("properties", {}))
+    patterns = schema.get("patternProperties", {})
     problems = []
     for name in instance:
-        if name in known or name == "_slipway":
+        is_matched = any(input_schemas.matches(pattern, name) for pattern in patterns)
+        if name in known or name == "_slipway" or is_matched:
             continue
         near = get_close_matches(name, known, n=1)
         hint = f"Did you mean “{near[0]}”?" if near else f"Known: {', '.join(known)}."

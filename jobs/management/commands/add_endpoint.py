@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management import BaseCommand, CommandError
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
+from jobs import input_schemas
 from jobs.models import Endpoint
 
 
@@ -77,7 +77,7 @@ def _fields(slug: str, options: dict[str, Any]) -> dict[str, Any]:
 def _schema(path: str) -> dict[str, Any]:
     try:
         schema = json.loads(Path(path).read_text())
-        Draft202012Validator.check_schema(schema)
+        input_schemas.check(schema)
     except (OSError, ValueError) as error:
         raise CommandError(f"--schema {path}: {error}") from None
     except SchemaError as error:
