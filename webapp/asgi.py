@@ -19,14 +19,37 @@ from jobs.api.gate import gate_for  # noqa: E402 - needs Django set up
 from jobs.loop.doorbell import doorbell_for  # noqa: E402
 from jobs.uploads.receiver import receiver_for  # noqa: E402
 
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 32 * 1024
+
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """Serve one connection."""
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
         return
+    if scope["type"] == "http" and _is_too_much(scope):
+        await _refuse(send)
+        return
     receiver = receiver_for(scope) or doorbell_for(scope) or gate_for(scope)
     await (receiver or _django)(scope, receive, send)
+
+
+def _is_too_much(scope: dict[str, Any]) -> bool:
+    headers = scope["headers"]
+    size = sum(len(name) + len(value) for name, value in headers)
+    # tus has its metadata in a header, and its own answer to too much of it.
+    most = MAX_HEADER_BYTES * (8 if scope["path"].startswith("/uploads/tus/") else 1)
+    return len(headers) > MAX_HEADERS or size > most
+
+
+async def _refuse(send: Any) -> None:
+    """Answer 431: the server itself sets no limit to a request's headers."""
+    text = b"The request's headers are too large.\n"
+    headers = [(b"content-length", b"%d" % len(text)), (b"connection", b"close")]
+    start = {"type": "http.response.start", "status": 431, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": text})
 
 
 async def _lifespan(receive: Any, send: Any) -> None:

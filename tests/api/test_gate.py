@@ -82,6 +82,14 @@ def test_a_body_without_length_is_read_up_to_the_limit(app):
     assert raw(app, [], chunks) == (413, 5)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [[(b"x-a", b"a" * 100_000)], [(b"x-%d" % n, b"a") for n in range(200)]],
+)
+def test_headers_over_the_limit_are_431(app, headers):
+    assert raw(app, headers, [b""]) == (431, 0)
+
+
 def test_a_job_comes_through(call):
     make_endpoint()
     answer = call("POST", "/api/v1/jobs", json={"endpoint": "blur", "input": {"a": 1}})
