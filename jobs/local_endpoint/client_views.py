@@ -9,12 +9,12 @@ import time
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
-from jobs import clean_json, conf
-from jobs.local_endpoint import queue, workers
+from jobs import clean_json, conf, egress
+from jobs.local_endpoint import doorbell, queue, workers
 from jobs.local_endpoint.access import for_clients, problem
+from jobs.local_endpoint.item_json import item_json
 from jobs.models.endpoint import Endpoint
 from jobs.models.queue_item import QueueItem
 
@@ -145,9 +145,13 @@ def _refusal(body: Any) -> str:
     if not body["input"]:
         return "input is empty; send at least one key"
     webhook = body.get("webhook") or ""
-    own = (f"{settings.PUBLIC_URL}/", f"{settings.INTERNAL_URL}/")
-    if not isinstance(webhook, str) or (webhook and not webhook.startswith(own)):
-        return "webhook must be an address of this server; use the JSON API's webhooks"
+    if not isinstance(webhook, str):
+        return "webhook must be an address"
+    if webhook and not doorbell.is_own(webhook):
+        try:
+            egress.check(webhook)
+        except egress.EgressRefused as error:
+            return f"webhook cannot be used: {error}"
     return ""
 
 
@@ -161,24 +165,3 @@ def _answer(item: QueueItem | None) -> JsonResponse:
     if item is None:
         return problem("job not found", 404, "Not Found")
     return JsonResponse(item_json(item))
-
-
-def item_json(item: QueueItem) -> dict[str, Any]:
-    """Return an item as /status shows it; times in milliseconds."""
-    body: dict[str, Any] = {"id": item.pk, "status": item.status}
-    if item.taken_at:
-        body["delayTime"] = _span(item.created_at, item.taken_at)
-        body["workerId"] = item.worker_id
-        if item.ended_at:
-            body["executionTime"] = _span(item.taken_at, item.ended_at)
-    if item.has_output:
-        body["output"] = item.output
-    if item.error is not None:
-        body["error"] = item.error
-    if item.deliveries > 1:
-        body["retries"] = item.deliveries - 1
-    return body
-
-
-def _span(start: Any, end: Any) -> int:
-    return max(0, int((end - start).total_seconds() * 1000))

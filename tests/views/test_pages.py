@@ -153,3 +153,20 @@ def test_the_operator_cancels_and_purges_in_the_panel(client):
 def test_health_and_readiness(client):
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").json()["parts"]["database"] == "ok"
+
+
+def test_what_looks_like_code_is_text_on_every_page(alice):
+    """B27: nothing of a job's input, metadata or name runs or breaks a page."""
+    evil = {
+        "__proto__": {"x": 1},
+        "a": "</script><script>alert(1)</script>",
+        "b": "=1+1",
+    }
+    job = make_job("FAILED", input=evil, metadata=evil, error_message="<img onerror=x>")
+    page = text(alice.get(f"/jobs/{job.pk}/"))
+    assert "<script>alert" not in page
+    assert "<img onerror" not in page
+    assert "&lt;/script&gt;" in page
+    assert "__proto__" in page
+    told = alice.get(f"/api/v1/jobs/{job.pk}").json()
+    assert told["input"] == told["metadata"] == evil

@@ -1,0 +1,71 @@
+"""Webhooks of the local endpoint's clients: rung as RunPod does, outside by the guard."""
+
+import json
+
+import pytest
+from django.utils.timezone import now
+
+from jobs.local_endpoint import doorbell
+from jobs.models.queue_item import QueueItem
+from tests.receivers import Receiver
+
+pytestmark = [pytest.mark.db, pytest.mark.django_db]
+
+
+@pytest.fixture
+def receiver(settings, monkeypatch):
+    settings.JOBS_EGRESS_ALLOW = ["127.0.0.0/8"]
+    monkeypatch.setattr(doorbell, "PAUSE_SECONDS", 0.01)
+    started = []
+
+    def start(*answers):
+        started.append(Receiver(*answers))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+def ended(url):
+    return QueueItem.objects.create(
+        endpoint_slug="local",
+        queue="local",
+        status="COMPLETED",
+        input={"a": 1},
+        output={"b": 2},
+        has_output=True,
+        webhook=url,
+        expires_at=now(),
+    )
+
+
+def test_the_item_is_posted_as_status_shows_it(receiver):
+    there = receiver()
+    item = ended(there.url)
+    doorbell.ring(item.pk)
+    [(_, body)] = there.got
+    assert json.loads(body) == {
+        "id": item.pk,
+        "status": "COMPLETED",
+        "output": {"b": 2},
+    }
+
+
+def test_it_knocks_three_times_and_gives_up(receiver):
+    there = receiver(500)
+    doorbell.ring(ended(there.url).pk)
+    assert len(there.got) == 3
+
+
+def test_a_private_address_is_not_knocked_at(receiver, settings):
+    there = receiver()
+    settings.JOBS_EGRESS_ALLOW = []
+    doorbell.ring(ended(there.url).pk)
+    assert there.got == []
+
+
+def test_a_redirect_is_not_followed(receiver):
+    other = receiver()
+    doorbell.ring(ended(receiver((302, {"Location": other.url}, b"")).url).pk)
+    assert other.got == []
