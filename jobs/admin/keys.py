@@ -37,7 +37,14 @@ class ApiKeyAdmin(ModelAdmin):
 
     list_display = ("name", "owner", "hint", "created_at", "last_used_at", "revoked_at")
     list_select_related = ("owner",)
-    fields = ("owner", "name", "scopes", "expires_at")
+    fields = (
+        "owner",
+        "name",
+        "scopes",
+        "endpoints",
+        "requests_per_minute",
+        "expires_at",
+    )
     actions = ("revoke",)
 
     def save_model(
@@ -47,8 +54,14 @@ class ApiKeyAdmin(ModelAdmin):
         if change:
             super().save_model(request, obj, form, change)
             return
-        key, secret = ApiKey.issue(owner=obj.owner, name=obj.name, scopes=obj.scopes)
-        ApiKey.objects.filter(pk=key.pk).update(expires_at=obj.expires_at)
+        key, secret = ApiKey.issue(
+            owner=obj.owner,
+            name=obj.name,
+            scopes=obj.scopes,
+            endpoints=obj.endpoints,
+            requests_per_minute=obj.requests_per_minute,
+            expires_at=obj.expires_at,
+        )
         obj.pk = key.pk
         messages.warning(request, f"Copy this key now, it is not shown again: {secret}")
 

@@ -1,5 +1,7 @@
 """Who may call the JSON API."""
 
+from io import StringIO
+
 import pytest
 from django.utils.timezone import now
 
@@ -133,3 +135,32 @@ def test_no_origin_gets_leave_to_read(api):
     for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}):
         answer = api("get", "/me", **headers)
         assert "Access-Control-Allow-Origin" not in answer
+
+
+def test_the_command_makes_a_key_for_some_endpoints(client):
+    from django.core.management import CommandError, call_command  # noqa: PLC0415
+
+    make_user()
+    make_local("gpu")
+    printed = StringIO()
+    call_command("create_api_key", "alice", "--endpoints", "gpu", stdout=printed)
+    headers = {"Authorization": f"Bearer {printed.getvalue().strip()}"}
+    assert client.get("/api/v1/me", headers=headers).json()["endpoints"] == ["gpu"]
+    with pytest.raises(CommandError, match="nope"):
+        call_command("create_api_key", "alice", "--endpoints", "nope")
+
+
+def test_the_panel_issues_a_key_with_its_limits(client):
+    root = make_user("root", is_staff=True, is_superuser=True)
+    client.force_login(root)
+    told = {
+        "owner": root.pk,
+        "name": "panel",
+        "scopes": '["jobs:read"]',
+        "endpoints": '["blur"]',
+        "requests_per_minute": "7",
+    }
+    page = client.post("/admin/jobs/apikey/add/", told, follow=True)
+    key = ApiKey.objects.get(name="panel")
+    assert (key.endpoints, key.requests_per_minute) == (["blur"], 7)
+    assert f"{key.hint}_" in page.content.decode()

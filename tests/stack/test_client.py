@@ -84,7 +84,9 @@ def test_the_other_commands(settings):
 
 def test_an_upload_that_is_killed_goes_on_and_is_sent_once(settings, stack, tmp_path):
     path = tmp_path / "big.bin"
-    path.write_bytes(os.urandom(MIB) * 400)
+    with path.open("wb") as file:
+        for _ in range(400):
+            file.write(os.urandom(MIB))
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "client")}
     process = subprocess.Popen(
         command(settings, "upload", path),

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError
 
-from jobs.models import ApiKey
+from jobs.models import ApiKey, Endpoint
 from jobs.models.api_key import SCOPES
 
 
@@ -20,6 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--create-user", action="store_true")
         parser.add_argument("--name", default="command line")
         parser.add_argument("--scopes", help=f"Of {', '.join(SCOPES)}; default: all.")
+        parser.add_argument("--endpoints", default="", help="Slugs; default: all.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the key."""
@@ -38,5 +39,11 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Unknown scopes: {', '.join(sorted(unknown))}. Known: {', '.join(SCOPES)}"
             )
-        _, secret = ApiKey.issue(owner=owner, name=options["name"], scopes=scopes)
+        endpoints = [slug for slug in options["endpoints"].split(",") if slug]
+        missing = set(endpoints) - set(Endpoint.objects.values_list("slug", flat=True))
+        if missing:
+            raise CommandError(f"There is no endpoint {', '.join(sorted(missing))}.")
+        _, secret = ApiKey.issue(
+            owner=owner, name=options["name"], scopes=scopes, endpoints=endpoints
+        )
         self.stdout.write(secret)
