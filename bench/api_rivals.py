@@ -28,13 +28,7 @@ CREATE TABLE IF NOT EXISTS events (
 def fastapi() -> Any:
     """Return the application; uvicorn calls this in every process."""
     import asyncpg  # noqa: PLC0415 - only in .venv-bench
-    from fastapi import FastAPI, Header, HTTPException  # noqa: PLC0415
-    from pydantic import BaseModel  # noqa: PLC0415
-
-    class JobIn(BaseModel):
-        endpoint: str
-        input: dict[str, Any]
-        metadata: dict[str, Any] = {}
+    from fastapi import FastAPI  # noqa: PLC0415
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
@@ -43,19 +37,34 @@ def fastapi() -> Any:
         await app.pool.close()
 
     app = FastAPI(lifespan=lifespan)
+    _routes(app)
+    return app
 
-    async def key_of(connection: Any, authorization: str) -> int:
-        digest = hashlib.sha256(authorization.encode()).hexdigest()
-        found = await connection.fetchval("SELECT id FROM keys WHERE digest=$1", digest)
-        if found is None:
-            raise HTTPException(401)
-        return int(found)
+
+async def _key(connection: Any, authorization: str) -> int:
+    from fastapi import HTTPException  # noqa: PLC0415
+
+    digest = hashlib.sha256(authorization.encode()).hexdigest()
+    found = await connection.fetchval("SELECT id FROM keys WHERE digest=$1", digest)
+    if found is None:
+        raise HTTPException(401)
+    return int(found)
+
+
+def _routes(app: Any) -> None:
+    from fastapi import Header, HTTPException  # noqa: PLC0415
+    from pydantic import BaseModel  # noqa: PLC0415
+
+    class JobIn(BaseModel):
+        endpoint: str
+        input: dict[str, Any]
+        metadata: dict[str, Any] = {}
 
     @app.post("/jobs", status_code=201)
     async def create(body: JobIn, authorization: str = Header()) -> dict[str, Any]:
-        async with app.pool.acquire() as connection:  # type: ignore[attr-defined]
-            key = await key_of(connection, authorization)
-            pk = uuid.uuid4()
+        pk = uuid.uuid4()
+        async with app.pool.acquire() as connection:
+            key = await _key(connection, authorization)
             async with connection.transaction():
                 await connection.execute(
                     "INSERT INTO jobs VALUES ($1, $2, $3, 'PENDING', $4, $5)",
@@ -69,16 +78,13 @@ def fastapi() -> Any:
 
     @app.get("/jobs/{pk}")
     async def read(pk: uuid.UUID, authorization: str = Header()) -> dict[str, Any]:
-        async with app.pool.acquire() as connection:  # type: ignore[attr-defined]
-            key = await key_of(connection, authorization)
-            row = await connection.fetchrow(
-                "SELECT * FROM jobs WHERE id=$1 AND key_id=$2", pk, key
-            )
+        async with app.pool.acquire() as connection:
+            key = await _key(connection, authorization)
+            query = "SELECT * FROM jobs WHERE id=$1 AND key_id=$2"
+            row = await connection.fetchrow(query, pk, key)
         if row is None:
             raise HTTPException(404)
         return dict(row) | {"input": json.loads(row["input"])}
-
-    return app
 
 
 def gradio(port: int) -> None:

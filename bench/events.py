@@ -18,6 +18,7 @@ from tests.stack.stack import RunningStack, create
 
 CHANGES = 40
 PAUSE = 0.25
+JOBS = 10
 
 
 def main() -> None:
@@ -40,46 +41,22 @@ def main() -> None:
 
 
 async def _measure(stack: RunningStack, count: int) -> str:
+    """Return a line of the table."""
     with stack.client() as client:
-        pks = [create(client, "echo", message="x") for _ in range(10)]
-        client.get("/api/v1/me")
+        pks = [create(client, "echo", message="x") for _ in range(JOBS)]
         key = client.headers["Authorization"]
     pids = stack.pids("web")
     before = max(_rss(pid) for pid in pids)
     heard: list[float] = []
-    limits = httpx.Limits(max_connections=count)
     async with httpx.AsyncClient(
-        headers={"Authorization": key}, timeout=60, trust_env=False, limits=limits
+        headers={"Authorization": key},
+        timeout=60,
+        trust_env=False,
+        limits=httpx.Limits(max_connections=count),
     ) as client:
-        ready = asyncio.Semaphore(0)
-        tasks = [
-            asyncio.create_task(
-                _listen(
-                    client,
-                    f"{stack.url}/api/v1/jobs/{pks[n % 10]}/events",
-                    heard,
-                    ready,
-                )
-            )
-            for n in range(count)
-        ]
-        for _ in tasks:
-            await ready.acquire()
-        await asyncio.sleep(1)
+        tasks = await _listeners(client, stack, pks, count, heard)
         account, queries, began = Account(pids), _queries(stack), time.monotonic()
-        for number in range(CHANGES):
-            pk = pks[number % min(count, 10)]
-            if not stack.environment.get("DATABASE_URL"):
-                pk = pk.replace("-", "")  # as SQLite keeps it
-            progress = json.dumps(
-                {"fraction": 0.5, "message": repr(time.time()), "seq": 1}
-            )
-            stack.query(
-                f"UPDATE jobs_job SET progress = '{progress}', revision = revision + 1 "
-                f"WHERE id = '{pk}'"
-            )
-            await asyncio.sleep(PAUSE)
-        await asyncio.sleep(1)
+        await _change(stack, pks[: min(count, JOBS)])
         seconds = time.monotonic() - began
         asked = (_queries(stack) - queries) / seconds
         cpu = account.cpu() / seconds * 60
@@ -91,6 +68,41 @@ async def _measure(stack: RunningStack, count: int) -> str:
         f"{count:10}{quantile(heard, 0.5):8.2f}{quantile(heard, 0.95):8.2f}"
         f"{max(heard):8.2f}{grown:11.1f}{asked:11.1f}{cpu:11.1f}"
     )
+
+
+async def _listeners(
+    client: httpx.AsyncClient,
+    stack: RunningStack,
+    pks: list[str],
+    count: int,
+    heard: list[float],
+) -> list[asyncio.Task[None]]:
+    """Open the streams, and wait until each has heard of its job."""
+    ready = asyncio.Semaphore(0)
+    urls = [f"{stack.url}/api/v1/jobs/{pk}/events" for pk in pks]
+    tasks = [
+        asyncio.create_task(_listen(client, urls[n % JOBS], heard, ready))
+        for n in range(count)
+    ]
+    for _ in tasks:
+        await ready.acquire()
+    await asyncio.sleep(1)
+    return tasks
+
+
+async def _change(stack: RunningStack, pks: list[str]) -> None:
+    """Change jobs one after another; each change carries its time."""
+    is_sqlite = not stack.environment.get("DATABASE_URL")
+    for number in range(CHANGES):
+        pk = pks[number % len(pks)]
+        pk = pk.replace("-", "") if is_sqlite else pk
+        told = {"fraction": 0.5, "message": repr(time.time()), "seq": 1}
+        stack.query(
+            f"UPDATE jobs_job SET progress = '{json.dumps(told)}', "
+            f"revision = revision + 1 WHERE id = '{pk}'"
+        )
+        await asyncio.sleep(PAUSE)
+    await asyncio.sleep(1)
 
 
 async def _listen(

@@ -41,6 +41,10 @@ _DEFAULTS: dict[str, Any] = {
     "QUEUE_SECONDS": 24 * 3600,
     "READING_MARGIN_SECONDS": 3600,
     "LINK_MARGIN_SECONDS": 3600,
+    # Batches: items become jobs a few at a time
+    "BATCH_MAX_ITEMS": 5000,
+    "BATCH_IN_FLIGHT": 500,
+    "BATCH_PAUSE_SECONDS": 0.5,
     # Uploads
     "UPLOAD_MAX_BYTES": 100 * 1024**3,
     "UPLOAD_EXPIRES_SECONDS": 24 * 3600,

@@ -7,6 +7,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from jobs import rates
 from jobs.storage import bucket
 from tests.fakes import FakeRunPod
 from tests.remote import RemoteProcess
@@ -23,6 +24,12 @@ def django_db_setup(django_db_setup, django_db_blocker):
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_asked_yet():
+    """Begin each test with no requests counted."""
+    rates.forget()
 
 
 @pytest.fixture

@@ -1,6 +1,15 @@
 """The JSON API, version 1: `/api/v1/…`, documented at `/api/v1/docs`."""
 
-from jobs.api import account, endpoints, errors, events, jobs, uploads, webhooks
+from jobs.api import (
+    account,
+    batches,
+    endpoints,
+    errors,
+    events,
+    jobs,
+    uploads,
+    webhooks,
+)
 from jobs.api.auth import needs
 from jobs.api.body import StrictParser
 from jobs.api.document import Document
@@ -16,6 +25,7 @@ api = Document(
 errors.install(api)
 api.add_router("/jobs", jobs.router, tags=["Jobs"])
 api.add_router("/jobs", events.router, tags=["Jobs"])
+api.add_router("/batches", batches.router, tags=["Batches"])
 api.add_router("/endpoints", endpoints.router, tags=["Endpoints"])
 api.add_router("/uploads", uploads.router, tags=["Uploads"])
 api.add_router("/webhooks", webhooks.router, tags=["Webhooks"])

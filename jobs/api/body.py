@@ -8,13 +8,13 @@ from ninja.parser import Parser
 from jobs import clean_json, conf
 from jobs.errors import Malformed, TooLarge, Unsupported
 
-JOBS_PATH = "/api/v1/jobs"
+LARGE = {"/api/v1/jobs", "/api/v1/batches"}
 ENVELOPE_BYTES = 64 * 1024  # of a job besides its input
 
 
 def limit(path: str) -> int:
     """Return how many bytes the body of a request to `path` may have."""
-    if path.rstrip("/") == JOBS_PATH:
+    if path.rstrip("/") in LARGE:
         return int(conf.INPUT_MAX_BYTES) + ENVELOPE_BYTES
     return int(conf.API_BODY_MAX_BYTES)
 

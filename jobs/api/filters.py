@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from django.db.models import QuerySet, TextField
 from django.db.models.fields.json import KeyTextTransform
@@ -48,6 +49,7 @@ class JobFilters(Schema):
 
     status: JobStatus | None = None
     endpoint: str = Field("", max_length=60)
+    batch: UUID | None = None
     created_after: Time | None = None
     created_before: Time | None = None
     limit: Limit = 50
@@ -60,6 +62,8 @@ class JobFilters(Schema):
             jobs = jobs.filter(status=self.status)
         if self.endpoint:
             jobs = jobs.filter(endpoint__slug=_storable(self.endpoint, "endpoint"))
+        if self.batch:
+            jobs = jobs.filter(batch=self.batch)
         if self.created_after:
             jobs = jobs.filter(created_at__gt=_utc(self.created_after))
         if self.created_before:

@@ -13,7 +13,7 @@ from pydantic import Field
 from jobs.api.auth import ApiRequest, needs
 from jobs.api.once import PARAMETER, answer, once
 from jobs.api.paging import Cursor, Limit, page_of, refuse_unknown
-from jobs.api.schemas import (
+from jobs.api.webhook_schemas import (
     DeliveryOut,
     DeliveryPage,
     Secret,

@@ -26,7 +26,7 @@ from jobs.loop.errands import Errands
 from jobs.loop.pace import SAMPLES, Pace
 from jobs.models import Endpoint, Job, Lease
 from jobs.runpod import AsyncEndpointClient
-from jobs.services import alerts, endpoints, reconcile, release, sync, tracking
+from jobs.services import alerts, batches, endpoints, reconcile, release, sync, tracking
 from jobs.services.tracking import Work
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Shift:
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[UUID] = set()
         self._renewed_at = time.monotonic()
-        self._swept_at = 0.0
+        self._swept_at = self._fed_at = 0.0
         self.errands = Errands(self)
 
     async def run(self, seconds: float) -> None:
@@ -122,6 +122,9 @@ class Shift:
 
     # --- one tick ---------------------------------------------------------------------
     async def _tick(self) -> None:
+        if time.monotonic() - self._fed_at > conf.BATCH_PAUSE_SECONDS:
+            self._fed_at = time.monotonic()
+            await self.in_db(batches.feed)
         works = await self.in_db(tracking.work)
         for work in works:
             await self._tick_channel(await self._channel(work.endpoint), work)

@@ -4,6 +4,7 @@ from jobs.models.alert import Alert
 from jobs.models.api_key import ApiKey
 from jobs.models.artifact import Artifact
 from jobs.models.attempt import Attempt
+from jobs.models.batch import Batch, BatchChunk
 from jobs.models.endpoint import Endpoint
 from jobs.models.event import JobEvent
 from jobs.models.idempotency_key import IdempotencyKey
@@ -18,6 +19,8 @@ __all__ = [
     "ApiKey",
     "Artifact",
     "Attempt",
+    "Batch",
+    "BatchChunk",
     "Delivery",
     "DeliveryTry",
     "Endpoint",

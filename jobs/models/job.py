@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from django.db.models.expressions import CombinedExpression
 from django.utils.timezone import now
 
+from jobs.models.batch import Batch
 from jobs.models.endpoint import Endpoint
 from jobs.models.ids import new_id
 from jobs.models.prepared import Prepared
@@ -99,6 +100,20 @@ class Job(models.Model):
     source_job = models.ForeignKey(
         "self", models.SET_NULL, null=True, blank=True, related_name="reruns"
     )
+    batch = models.ForeignKey(
+        Batch,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="jobs",
+    )
+    batch_index = models.PositiveIntegerField(null=True, editable=False)
+    is_replaced = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="Another job of the batch stands for this item now.",
+    )
     has_maybe_run_twice = models.BooleanField(default=False)
     not_found_count = models.PositiveSmallIntegerField(default=0)
     not_found_since = models.DateTimeField(null=True, blank=True)
@@ -131,6 +146,12 @@ class Job(models.Model):
             # Lists of one owner, newest first.
             models.Index(
                 fields=["owner", "-created_at", "-id"], name="job_owner_newest"
+            ),
+            # What has become of a batch, and its items.
+            models.Index(
+                fields=["batch", "is_replaced", "status"],
+                name="job_batch",
+                condition=Q(batch__isnull=False),
             ),
             # What is old enough to be deleted.
             models.Index(

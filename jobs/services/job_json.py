@@ -48,6 +48,8 @@ def job_json(
         "metrics": _metrics(job),
         "metadata": job.metadata,
         "webhook": _webhook(job),
+        "batch": str(job.batch_id) if job.batch_id else None,
+        "batch_index": job.batch_index,
         "source_job": str(job.source_job_id) if job.source_job_id else None,
         "created_at": job.created_at,
         "started_at": job.started_at,

@@ -12,7 +12,7 @@ from django.utils.timezone import now
 
 from jobs import conf
 from jobs.errors import Conflict
-from jobs.models import Artifact, Endpoint, Job, Upload
+from jobs.models import Artifact, Batch, Endpoint, Job, Upload
 from jobs.services import outputs
 from jobs.states import ACTIVE, ENDS, JobStatus
 from jobs.storage import StoreError
@@ -65,6 +65,7 @@ def sweep() -> None:
             _delete(job)
         except StoreError as error:
             logger.warning("job=%s is deleted later: %s", job.pk, error)
+    _drop_empty_batches()
 
 
 def _mark_old(endpoint: Endpoint) -> None:
@@ -80,6 +81,16 @@ def _mark_old(endpoint: Endpoint) -> None:
         )
         some = list(old.order_by("finished_at").values_list("pk", flat=True)[:AT_ONCE])
         Job.objects.filter(AGED, pk__in=some).update(deleting_at=now())
+
+
+def _drop_empty_batches() -> None:
+    """Forget ended batches all of whose jobs have gone."""
+    cutoff = now() - timedelta(days=1)
+    ended = Batch.objects.filter(ended_at__lt=cutoff)
+    empty = ended.filter(~Exists(Job.objects.filter(batch=OuterRef("pk"))))
+    Batch.objects.filter(
+        pk__in=list(empty.values_list("pk", flat=True)[:AT_ONCE])
+    ).delete()
 
 
 def _expire_inputs(endpoint: Endpoint) -> None:

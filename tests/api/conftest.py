@@ -4,13 +4,7 @@ import json
 
 import pytest
 
-from jobs import rates
 from tests.factories import make_key
-
-
-@pytest.fixture(autouse=True)
-def _nobody_has_asked_yet():
-    rates.forget()
 
 
 @pytest.fixture

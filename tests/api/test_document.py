@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.config import SchemathesisConfig
 
 from jobs import rates
-from jobs.services import subscriptions, webhooks
+from jobs.services import batches, subscriptions, webhooks
 from tests.factories import make_endpoint, make_job, make_key, make_upload, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
@@ -55,6 +55,9 @@ def real():
         "upload_id": str(make_upload(owner=alice).pk),
         "webhook_id": str(hook.pk),
         "delivery_id": str(webhooks.send_test(hook).pk),
+        "batch_id": str(
+            batches.create(owner=alice, endpoint=make_endpoint(), items=[{"a": 1}]).pk
+        ),
         "slug": make_endpoint().slug,
     }
 
@@ -68,7 +71,8 @@ def send(case, real, number, **headers):
         case.path_parameters = {
             name: real.get(name, value) for name, value in case.path_parameters.items()
         }
-        if case.path.endswith("/jobs") and case.method == "POST":
+        is_creating = case.path.endswith(("/jobs", "/batches"))
+        if is_creating and case.method == "POST":
             case.body = {**case.body, "endpoint": real["slug"]}
     case.call_and_validate(headers=headers)
 

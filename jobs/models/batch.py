@@ -1,0 +1,89 @@
+"""A batch: many inputs for one endpoint, submitted at once.
+
+It stores no status: what has become of it is counted from its jobs. Items that are no
+jobs yet wait in chunks, and become jobs a few at a time (`services.batches`).
+"""
+
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.timezone import now
+
+from jobs.models.endpoint import Endpoint
+from jobs.models.ids import new_id
+
+
+class BatchQuerySet(models.QuerySet["Batch"]):
+    """The filters that everybody shares."""
+
+    def visible_to(self, user: Any) -> Self:
+        """Leave only what `user` may see."""
+        return self if user.is_staff else self.filter(owner=user)
+
+    def open(self) -> Self:
+        """Leave those whose last job has not ended."""
+        return self.filter(ended_at=None)
+
+
+class Batch(models.Model):
+    """A named set of jobs, and where the items are that are no jobs yet."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="batches"
+    )
+    endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="batches")
+    name = models.CharField(max_length=80, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    priority = models.SmallIntegerField(default=1)
+    in_flight = models.PositiveIntegerField(
+        help_text="How many of its jobs may be on their way at a time."
+    )
+    total = models.PositiveIntegerField(help_text="Items.")
+    next_index = models.PositiveIntegerField(
+        default=0, help_text="Items before this one are jobs."
+    )
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=now, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = BatchQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "batches"
+        indexes = [
+            models.Index(
+                fields=["id"], name="batch_open", condition=Q(ended_at__isnull=True)
+            ),
+            models.Index(fields=["owner", "-id"], name="batch_owner_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or str(self.id)
+
+    @property
+    def is_all_jobs(self) -> bool:
+        """Whether no item waits to become a job."""
+        return self.next_index >= self.total or self.cancel_requested_at is not None
+
+
+class BatchChunk(models.Model):
+    """Some items of a batch, until they are jobs."""
+
+    batch = models.ForeignKey(Batch, models.CASCADE, related_name="chunks")
+    first_index = models.PositiveIntegerField()
+    items = models.JSONField()
+
+    class Meta:
+        ordering = ["first_index"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["batch", "first_index"], name="batch_chunk_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.batch_id} from {self.first_index}"

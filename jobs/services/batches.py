@@ -1,0 +1,231 @@
+"""Batches: accept many items, make jobs of them a few at a time, count what became of them.
+
+Only as many items are jobs as may be on their way, so a batch of any size costs the
+queue, and everybody else in it, the same. `feed` may be repeated and may die at any
+line: the next item and its job are written together.
+"""
+
+from collections import Counter
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count
+from django.utils.timezone import now
+
+from jobs import conf
+from jobs.errors import Conflict, InvalidInput, Problem, TooLarge
+from jobs.models import Batch, BatchChunk, Endpoint, Job, JobEvent, Upload
+from jobs.services import inputs, release
+from jobs.services import jobs as single
+from jobs.states import ACTIVE, Actor, JobStatus
+
+S = JobStatus
+FAILED = (S.FAILED, S.TIMED_OUT)
+AGAIN = (*FAILED, S.CANCELLED)
+AT_ONCE = 200
+
+
+# --- accept ---------------------------------------------------------------------------
+def check(endpoint: Endpoint, items: list[Any], *, owner: Any) -> None:
+    """Raise `InvalidInput` with the place of every mistake, `TooLarge` or `Conflict`."""
+    if not endpoint.is_active:
+        text = f"{endpoint.title} takes no new jobs now."
+        raise Conflict(text, code="endpoint_paused")
+    if len(items) > conf.BATCH_MAX_ITEMS:
+        most = conf.BATCH_MAX_ITEMS
+        raise TooLarge(f"{len(items):,} items; at most {most:,} fit in one request.")
+    problems: list[Problem] = []
+    for index, item in enumerate(items):
+        try:
+            inputs.check(endpoint, item, owner=owner)
+        except InvalidInput as error:
+            problems += [
+                Problem(_place(index, one.pointer), one.message, one.code)
+                for one in error.problems
+            ]
+        if len(problems) > 100:
+            break
+    if problems:
+        raise InvalidInput(*problems)
+
+
+def _place(index: int, pointer: str) -> str:
+    return f"/items/{index}{pointer.removeprefix('/input')}"
+
+
+def create(
+    *,
+    owner: Any,
+    endpoint: Endpoint,
+    items: list[dict[str, Any]],
+    name: str = "",
+    metadata: dict[str, Any] | None = None,
+    priority: int = Job.Priority.NORMAL,
+    workers: int | None = None,
+) -> Batch:
+    """Accept a batch; its first jobs are made by the next `feed`. Raises as `check`."""
+    check(endpoint, items, owner=owner)
+    named = {pk for item in items for pk in inputs.uploads_of(item)}
+    with transaction.atomic():
+        batch = Batch.objects.create(
+            owner=owner,
+            endpoint=endpoint,
+            name=name,
+            metadata=metadata or {},
+            priority=priority,
+            in_flight=min(workers or conf.BATCH_IN_FLIGHT, conf.BATCH_IN_FLIGHT),
+            total=len(items),
+        )
+        BatchChunk.objects.bulk_create(
+            BatchChunk(
+                batch=batch, first_index=start, items=items[start : start + AT_ONCE]
+            )
+            for start in range(0, len(items), AT_ONCE)
+        )
+        # Files that items need no longer expire with the unfinished ones.
+        Upload.objects.filter(pk__in=named).update(expires_at=None)
+    return batch
+
+
+# --- make jobs ------------------------------------------------------------------------
+def feed() -> None:
+    """Bring every open batch on: make jobs, cancel, end."""
+    for batch in Batch.objects.open().select_related("endpoint", "owner"):
+        if batch.cancel_requested_at:
+            _cancel_some(batch)
+        elif batch.endpoint.is_active and not batch.is_all_jobs:
+            _make_jobs(batch)
+        if batch.is_all_jobs:
+            _end_if_done(batch)
+
+
+def _make_jobs(batch: Batch) -> None:
+    active = batch.jobs.filter(status__in=ACTIVE).count()
+    room, start = batch.in_flight - active, batch.next_index
+    chunk = batch.chunks.filter(first_index__lte=start).last() if room > 0 else None
+    if chunk is None:
+        return
+    items = chunk.items[start - chunk.first_index :][:room]
+    after = start + len(items)
+    with transaction.atomic():
+        here = Batch.objects.filter(pk=batch.pk, next_index=start)
+        if not here.filter(cancel_requested_at=None).update(next_index=after):
+            return  # somebody else was first
+        _write(batch, list(enumerate(items, start=start)))
+        if after == chunk.first_index + len(chunk.items):
+            chunk.delete()
+    batch.next_index = after
+
+
+def _write(
+    batch: Batch, items: list[tuple[int, Any]], sources: dict[int, Job] | None = None
+) -> None:
+    """Write jobs for (index, input) pairs, with their events and files."""
+    turn = release.next_turn(batch.endpoint, batch.owner, batch.priority)
+    jobs = [
+        Job(
+            owner=batch.owner,
+            endpoint=batch.endpoint,
+            batch=batch,
+            batch_index=index,
+            input=input,
+            metadata=batch.metadata,
+            priority=batch.priority,
+            turn=turn + number,
+            source_job=(sources or {}).get(index),
+        )
+        for number, (index, input) in enumerate(items)
+    ]
+    Job.objects.bulk_create(jobs)
+    JobEvent.objects.bulk_create(
+        JobEvent(job=job, new_status=job.status, actor=Actor.USER) for job in jobs
+    )
+    named = {job.pk: inputs.uploads_of(job.input) for job in jobs}
+    there = Upload.objects.in_bulk([pk for pks in named.values() for pk in pks])
+    Job.uploads.through.objects.bulk_create(
+        Job.uploads.through(job_id=pk, upload_id=upload)
+        for pk, uploads in named.items()
+        for upload in set(uploads) & set(there)
+    )
+
+
+# --- cancel, retry, end ---------------------------------------------------------------
+def request_cancel(batch: Batch) -> None:
+    """Make no more jobs of a batch, and ask for the end of those there are."""
+    rows = Batch.objects.filter(pk=batch.pk, ended_at=None, cancel_requested_at=None)
+    rows.update(cancel_requested_at=now())
+    batch.refresh_from_db()
+
+
+def _cancel_some(batch: Batch) -> None:
+    running = batch.jobs.filter(status__in=ACTIVE, cancel_requested_at=None)
+    for job in running.select_related("endpoint")[:AT_ONCE]:
+        single.request_cancel(job)
+
+
+def retry_failed(batch: Batch) -> int:
+    """Run the items again that have no result; return how many.
+
+    A cancelled batch goes on with the items that it had not begun.
+    """
+    count = 0
+    while True:
+        with transaction.atomic():
+            failed = batch.jobs.filter(is_replaced=False, status__in=AGAIN)
+            some = list(failed.order_by("batch_index")[:AT_ONCE])
+            old = Job.objects.filter(pk__in=[job.pk for job in some], is_replaced=False)
+            if old.update(is_replaced=True) != len(some):
+                continue  # somebody else retries them, too: look again
+            Batch.objects.filter(pk=batch.pk).update(
+                ended_at=None, cancel_requested_at=None
+            )
+            pairs = [(job.batch_index or 0, job.input) for job in some]
+            _write(batch, pairs, {job.batch_index or 0: job for job in some})
+        count += len(some)
+        if len(some) < AT_ONCE:
+            batch.refresh_from_db()
+            return count
+
+
+def _end_if_done(batch: Batch) -> None:
+    if not batch.jobs.filter(status__in=ACTIVE).exists():
+        here = Batch.objects.filter(pk=batch.pk, next_index=batch.next_index)
+        here.filter(ended_at=None).update(ended_at=now())
+
+
+# --- count ----------------------------------------------------------------------------
+def counts(batches: list[Batch]) -> dict[Any, Counter[str]]:
+    """Return {batch id: how many items are where}, in one query for all."""
+    found: dict[Any, Counter[str]] = {
+        one.pk: Counter(waiting=one.total - one.next_index) for one in batches
+    }
+    rows = Job.objects.filter(batch__in=found, is_replaced=False).order_by()
+    for pk, status, count in rows.values_list("batch", "status").annotate(Count("pk")):
+        found[pk][_kind(status)] += count
+    for one in batches:
+        counted = found[one.pk]
+        counted["deleted"] = one.total - counted.total()
+        if one.cancel_requested_at:
+            # What was never begun is cancelled with the rest.
+            counted["cancelled"] += counted.pop("waiting")
+    return found
+
+
+def _kind(status: str) -> str:
+    if status in ACTIVE:
+        return "active"
+    if status in FAILED:
+        return "failed"
+    return "completed" if status == S.COMPLETED else "cancelled"
+
+
+def status_of(batch: Batch, counted: Counter[str]) -> str:
+    """Return a batch's status in one word, from its counts."""
+    if counted["active"] or counted["waiting"]:
+        if batch.cancel_requested_at:
+            return "CANCELLING"
+        return "RUNNING" if counted["waiting"] < batch.total else "PENDING"
+    if batch.cancel_requested_at or counted["cancelled"] == batch.total:
+        return "CANCELLED"
+    has_failures = counted["failed"] or counted["cancelled"]
+    return "COMPLETED_WITH_FAILURES" if has_failures else "COMPLETED"
