@@ -16,6 +16,7 @@ from jobs.services import artifacts, explain, retention
 from jobs.states import JobStatus
 
 Json = dict[str, Any]
+NO_PROGRESS: Json = {"fraction": None, "message": "", "stage": "", "seq": 0}
 # What job_json reads beside the row: for select_related and prefetch_related.
 RELATED = ("endpoint",)
 PREFETCHED = ("attempts__artifacts",)
@@ -38,7 +39,7 @@ def job_json(
         "cancel_requested": job.cancel_requested_at is not None,
         "may_have_run_twice": job.has_maybe_run_twice,
         "priority": Job.Priority(job.priority).label,
-        "progress": job.progress,
+        "progress": {**NO_PROGRESS, **job.progress},
         "queue": {"position": position},
         "input": job.input,
         "output": job.output if job.status == JobStatus.COMPLETED else None,

@@ -31,6 +31,7 @@ def test_a_job_is_created_and_read_back(api):
         {"mine": 1},
     )
     assert job["queue"] == {"position": 1}
+    assert job["progress"] == {"fraction": None, "message": "", "stage": "", "seq": 0}
     assert job["urls"]["web"].endswith(f"/jobs/{job['id']}/")
 
 
