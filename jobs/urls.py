@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from jobs.views import files, health, jobs, keys, live, uploads, webhooks
+from jobs.views import batches, files, health, jobs, keys, live, uploads, webhooks
 
 urlpatterns = [
     path("", jobs.home, name="home"),
@@ -16,6 +16,15 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/keep/", jobs.keep, name="job_keep"),
     path("jobs/<uuid:job_id>/delete/", jobs.delete, name="job_delete"),
     path("jobs/<uuid:job_id>/outputs/<str:name>", jobs.output, name="job_output"),
+    path("batches/", batches.batch_list, name="batches"),
+    path("batches/<uuid:batch_id>/", batches.batch, name="batch"),
+    path(
+        "batches/<uuid:batch_id>/fragment/",
+        batches.batch_fragment,
+        name="batch_fragment",
+    ),
+    path("batches/<uuid:batch_id>/cancel/", batches.cancel, name="batch_cancel"),
+    path("batches/<uuid:batch_id>/retry/", batches.retry_failed, name="batch_retry"),
     path("files/<str:signed>", files.file, name="file"),
     path("uploads/", uploads.upload_list, name="uploads"),
     path("uploads/<uuid:upload_id>/delete/", uploads.delete, name="upload_delete"),

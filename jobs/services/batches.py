@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Count
+from django.db.models.functions import Left
 from django.utils.timezone import now
 
 from jobs import conf
@@ -34,10 +35,11 @@ def check(endpoint: Endpoint, items: list[Any], *, owner: Any) -> None:
     if len(items) > conf.BATCH_MAX_ITEMS:
         most = conf.BATCH_MAX_ITEMS
         raise TooLarge(f"{len(items):,} items; at most {most:,} fit in one request.")
+    files = inputs.files_of(items, owner=owner)
     problems: list[Problem] = []
     for index, item in enumerate(items):
         try:
-            inputs.check(endpoint, item, owner=owner)
+            inputs.check(endpoint, item, files)
         except InvalidInput as error:
             problems += [
                 Problem(_place(index, one.pointer), one.message, one.code)
@@ -229,3 +231,11 @@ def status_of(batch: Batch, counted: Counter[str]) -> str:
         return "CANCELLED"
     has_failures = counted["failed"] or counted["cancelled"]
     return "COMPLETED_WITH_FAILURES" if has_failures else "COMPLETED"
+
+
+def failures(batch: Batch) -> list[tuple[str, str, int]]:
+    """Return (code, message, how many) of its failed items, the most frequent first."""
+    failed = batch.jobs.filter(is_replaced=False, status__in=FAILED).order_by()
+    message = Left("error_message", 200)
+    rows = failed.values_list("error_code", message).annotate(number=Count("pk"))
+    return list(rows.order_by("-number", "error_code")[:20])

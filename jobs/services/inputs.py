@@ -5,7 +5,7 @@ In `input`, a field that takes a file accepts `"upload:<id>"` or an http(s) URL.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -34,8 +34,17 @@ _WORDS = {
 }
 
 
-def check(endpoint: Endpoint, input: Any, *, owner: Any) -> None:
-    """Raise `InvalidInput` naming every mistake in `input`, or `TooLarge`."""
+def files_of(inputs: Iterable[Any], *, owner: Any) -> dict[UUID, Upload]:
+    """Return the uploads that inputs name and `owner` may use, in one query."""
+    named = {pk for input in inputs for pk in uploads_of(input)}
+    return Upload.objects.visible_to(owner).in_bulk(list(named)) if named else {}
+
+
+def check(endpoint: Endpoint, input: Any, files: Mapping[UUID, Upload]) -> None:
+    """Raise `InvalidInput` naming every mistake in `input`, or `TooLarge`.
+
+    `files` has those of `files_of`; others do not exist.
+    """
     if not isinstance(input, dict):
         raise InvalidInput(Problem("/input", "Send an object.", "type"))
     if not input and endpoint.contract == Endpoint.Contract.PLAIN:
@@ -57,7 +66,7 @@ def check(endpoint: Endpoint, input: Any, *, owner: Any) -> None:
     fields = endpoint.file_fields()
     for pointer, value in _strings(input, "/input"):
         field = fields.get(pointer.removeprefix("/input/"))
-        problem = _file_problem(pointer, value, field, owner)
+        problem = _file_problem(pointer, value, field, files)
         if problem and pointer not in wrong:
             problems.append(problem)
     if problems:
@@ -125,12 +134,16 @@ def _strings(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
 
 
 def _file_problem(
-    pointer: str, value: str, field: dict[str, Any] | None, owner: Any
+    pointer: str,
+    value: str,
+    field: dict[str, Any] | None,
+    files: Mapping[UUID, Upload],
 ) -> Problem | None:
     match = _UPLOAD.match(value)
     if match:
-        upload = Upload.objects.visible_to(owner).filter(pk=UUID(match[1])).first()
-        text = upload_problem(upload, (field or {}).get("x-accept", []))
+        text = upload_problem(
+            files.get(UUID(match[1])), (field or {}).get("x-accept", [])
+        )
         return Problem(pointer, text, "file") if text else None
     if field is None:
         return None

@@ -52,7 +52,7 @@ def create(
         raise Conflict(
             f"{endpoint.title} takes no new jobs now.", code="endpoint_paused"
         )
-    inputs.check(endpoint, input, owner=owner)
+    inputs.check(endpoint, input, inputs.files_of([input], owner=owner))
     if webhook_url:
         webhook_urls.check_url(webhook_url, "/webhook")
     with transaction.atomic():

@@ -85,3 +85,13 @@ def kind(artifact: Artifact) -> str:
 def link(artifact: Artifact) -> str:
     """Return a fresh signed link to a file."""
     return downloads.artifact_url(artifact)
+
+
+@register.filter
+def offsets(parts: list[tuple[str, int, float, str]]) -> list[tuple[float, float, str]]:
+    """Return (where it begins, how wide, tone) for a bar of 100."""
+    found, at = [], 0.0
+    for _, _, share, tone in parts:
+        found.append((at, share, tone))
+        at += share
+    return found

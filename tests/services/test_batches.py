@@ -193,6 +193,16 @@ def test_feeding_takes_a_constant_number_of_queries(django_assert_max_num_querie
         batches.feed()
 
 
+def test_checking_many_items_asks_for_their_files_once(
+    django_assert_max_num_queries,
+):
+    endpoint = make_endpoint(input_schema=SCHEMA)
+    items = [{"media": f"upload:{make_upload().pk}"} for _ in range(20)]
+    alice = make_user()
+    with django_assert_max_num_queries(1):
+        batches.check(endpoint, items, owner=alice)
+
+
 def test_jobs_gone_by_age_are_counted_as_deleted_and_the_batch_goes_last():
     batch = make(2)
     batches.feed()

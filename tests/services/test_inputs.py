@@ -12,7 +12,8 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db]
 def problems(input, **endpoint):
     endpoint = make_endpoint(**{"input_schema": SCHEMA, **endpoint})
     try:
-        inputs.check(endpoint, input, owner=make_user())
+        files = inputs.files_of([input], owner=make_user())
+        inputs.check(endpoint, input, files)
     except InvalidInput as error:
         return {problem.pointer: problem.message for problem in error.problems}
     return {}
