@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from rich.console import Console
@@ -97,6 +97,36 @@ def submit(
     if is_waiting or out:
         job = _watch(slipway, job)
     _finish(slipway, job, out, is_json=is_json)
+
+
+@main.command()
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.option("--endpoint", "-e", required=True, help="What runs the items.")
+@click.option("--name", default="", help="What the batch is called.")
+@click.option("--workers", type=int, help="Jobs on their way at a time.")
+@click.option("--wait/--no-wait", "-w", "is_waiting", help="Wait for the end.")
+@command
+def batch(
+    slipway: Client,
+    *,
+    file: TextIO,
+    endpoint: str,
+    name: str,
+    workers: int | None,
+    is_waiting: bool,
+) -> None:
+    """Submit a batch: FILE has one input a line, as JSON; "-" reads from the pipe."""
+    items = _items(file)
+    options: Json = {"workers": workers} if workers else {}
+    made = slipway.submit_batch(endpoint, items, name=name, **options)
+    if is_waiting:
+        made = _watch_batch(slipway, made)
+    counts = ", ".join(
+        f"{number} {kind}" for kind, number in made["counts"].items() if number
+    )
+    click.echo(f"{made['id']}  {made['status']}  {counts}")
+    if made["counts"]["failed"]:
+        sys.exit(FAILED)
 
 
 @main.command()
@@ -216,6 +246,18 @@ def _input(schema: Json, files: tuple[Path, ...], pairs: tuple[str, ...]) -> Jso
     return found
 
 
+def _items(file: TextIO) -> list[Json]:
+    found = []
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                text = f"{file.name}, line {number}: this is not JSON."
+                raise click.UsageError(text) from None
+    return found
+
+
 def _typed(schema: Json, text: str) -> Any:
     """Read a value as the schema says; what it does not say is text, or JSON."""
     if schema.get("type") == "string":
@@ -276,6 +318,27 @@ def _watch(slipway: Client, job: Job) -> Job:
             return slipway.wait(job.id, see)
         except KeyboardInterrupt:
             err.print(f"The job goes on. Come back with: slipway wait {job.id}")
+            sys.exit(130)
+
+
+def _watch_batch(slipway: Client, made: Json) -> Json:
+    """Show how many items have ended until all have; Ctrl-C leaves it running."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, console=err, transient=True, disable=not err.is_terminal
+    ) as bars:
+        task = bars.add_task("Batch", total=made["total"])
+
+        def see(now: Json) -> None:
+            left = now["counts"]["waiting"] + now["counts"]["active"]
+            failed = now["counts"]["failed"]
+            text = f"{now['status']}, {failed} failed" if failed else now["status"]
+            bars.update(task, description=text, completed=now["total"] - left)
+
+        try:
+            return slipway.wait_for_batch(made["id"], see)
+        except KeyboardInterrupt:
+            err.print(f"The batch goes on: {made['urls']['self']}", soft_wrap=True)
             sys.exit(130)
 
 

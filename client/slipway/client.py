@@ -142,6 +142,24 @@ class Client(_Settings):
         """Delete an ended job and its files."""
         self._drive(flows.delete(f"/jobs/{id}"))
 
+    def submit_batch(
+        self, endpoint: str, items: list[Json], *, key: str = "", **options: Any
+    ) -> Json:
+        """Create a batch: each of `items` is an input. Options: name, workers, …"""
+        body = {"endpoint": endpoint, "items": items, **options}
+        return self._drive(flows.create_batch(body, key))
+
+    def wait_for_batch(
+        self, id: str, see: Callable[[Json], None] | None = None
+    ) -> Json:
+        """Wait until every item of a batch has ended; `counts` says how."""
+        return self._drive(flows.wait_for_batch(id, see))
+
+    def batch_items(self, id: str, limit: int = 5000, **filters: str) -> list[Job]:
+        """List the jobs of a batch, the last items first."""
+        rows = self._drive(flows.pages(f"/batches/{id}/items", limit, **filters))
+        return [Job.of(row) for row in rows]
+
     def upload(self, path: str | Path, see: Progress | None = None) -> Upload:
         """Send a file, or find it there."""
         return self._drive(transfers.upload(Path(path), see))
@@ -264,6 +282,26 @@ class AsyncClient(_Settings):
     async def delete(self, id: str) -> None:
         """As `Client.delete`."""
         await self._drive(flows.delete(f"/jobs/{id}"))
+
+    async def submit_batch(
+        self, endpoint: str, items: list[Json], *, key: str = "", **options: Any
+    ) -> Json:
+        """As `Client.submit_batch`."""
+        body = {"endpoint": endpoint, "items": items, **options}
+        return await self._drive(flows.create_batch(body, key))
+
+    async def wait_for_batch(
+        self, id: str, see: Callable[[Json], None] | None = None
+    ) -> Json:
+        """As `Client.wait_for_batch`."""
+        return await self._drive(flows.wait_for_batch(id, see))
+
+    async def batch_items(
+        self, id: str, limit: int = 5000, **filters: str
+    ) -> list[Job]:
+        """As `Client.batch_items`."""
+        rows = await self._drive(flows.pages(f"/batches/{id}/items", limit, **filters))
+        return [Job.of(row) for row in rows]
 
     async def upload(self, path: str | Path, see: Progress | None = None) -> Upload:
         """As `Client.upload`."""

@@ -113,6 +113,27 @@ def wait(id: str, see: Callable[[Job], None] | None = None) -> Flow[Job]:
         yield Pause(max(WAIT_SECONDS, _retry_after(response)))
 
 
+def create_batch(body: Json, key: str = "") -> Flow[Json]:
+    """Make a batch, once, however often the request has to be sent."""
+    headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+    call = Call("POST", f"{API}/batches", json=body, headers=headers)
+    response = yield from asked(call)
+    found: Json = response.json()
+    return found
+
+
+def wait_for_batch(id: str, see: Callable[[Json], None] | None = None) -> Flow[Json]:
+    """Wait until every item of a batch has ended."""
+    while True:
+        batch = yield from get(f"/batches/{id}")
+        if see:
+            see(batch)
+        if batch["ended_at"]:
+            ended: Json = batch
+            return ended
+        yield Pause(WAIT_SECONDS)
+
+
 def completed(job: Job) -> Job:
     """Return a job that has a result; raise `JobFailed`."""
     if job.status != "COMPLETED":

@@ -82,6 +82,20 @@ def test_the_other_commands(settings):
     assert "tester" in slipway(settings, "whoami")[0]
 
 
+def test_a_batch_from_a_file(settings, tmp_path):
+    path = tmp_path / "items.ndjson"
+    path.write_text('{"message": "1"}\n\n{"message": "2", "error": "no"}\n')
+    printed, _ = slipway(settings, "batch", path, "-e", "echo", "-w", code=1)
+    pk, status = printed.split()[:2]
+    assert status == "COMPLETED_WITH_FAILURES"
+    assert "1 completed, 1 failed" in printed
+    with Client(**settings) as client:
+        jobs = client.batch_items(pk)
+        assert [job.raw["batch_index"] for job in jobs] == [1, 0]
+    path.write_text('{"message": "1"}\nnonsense\n')
+    assert "line 2" in slipway(settings, "batch", path, "-e", "echo", code=2)[1]
+
+
 def test_an_upload_that_is_killed_goes_on_and_is_sent_once(settings, stack, tmp_path):
     path = tmp_path / "big.bin"
     with path.open("wb") as file:
