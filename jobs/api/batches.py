@@ -160,24 +160,4 @@ def _json(request: ApiRequest, batch: Batch) -> dict[str, Any]:
 
 
 def _shown(request: ApiRequest, batch: Batch, counted: Counter[str]) -> dict[str, Any]:
-    url = f"{_base(request)}/api/v1/batches/{batch.pk}"
-    kinds = ("waiting", "active", "completed", "failed", "cancelled", "deleted")
-    return {
-        "id": str(batch.pk),
-        "endpoint": batch.endpoint.slug,
-        "name": batch.name,
-        "status": service.status_of(batch, counted),
-        "total": batch.total,
-        "counts": {kind: counted[kind] for kind in kinds},
-        "metadata": batch.metadata,
-        "workers": batch.in_flight,
-        "cancel_requested": batch.cancel_requested_at is not None,
-        "created_at": batch.created_at,
-        "ended_at": batch.ended_at,
-        "urls": {
-            "self": url,
-            "items": f"{url}/items",
-            "cancel": f"{url}/cancel",
-            "retry_failed": f"{url}/retry_failed",
-        },
-    }
+    return service.batch_json(batch, counted, base=_base(request))

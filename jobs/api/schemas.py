@@ -25,6 +25,11 @@ PartNumber = Annotated[int, Field(ge=1, le=10_000), BeforeValidator(_whole)]
 Size = Annotated[int, Field(ge=0, lt=2**53), BeforeValidator(_whole)]
 
 
+BatchEventType = Literal[
+    "batch.completed", "batch.completed_with_failures", "batch.cancelled"
+]
+
+
 class StrictSchema(Schema):
     """A body whose unknown fields, and numbers in quotes, are mistakes."""
 

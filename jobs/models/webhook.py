@@ -28,6 +28,13 @@ EVENT_TYPES = {
     S.TIMED_OUT: "job.timed_out",
 }
 END_TYPES = tuple(EVENT_TYPES.values())[2:]
+# What a batch has come to, by its status.
+BATCH_TYPES = {
+    "COMPLETED": "batch.completed",
+    "COMPLETED_WITH_FAILURES": "batch.completed_with_failures",
+    "CANCELLED": "batch.cancelled",
+}
+ALL_TYPES = (*EVENT_TYPES.values(), *BATCH_TYPES.values())
 TEST_TYPE = "webhook.test"
 OLD_SECRET_LIVES = timedelta(days=1)
 

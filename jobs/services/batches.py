@@ -8,15 +8,17 @@ line: the next item and its job are written together.
 from collections import Counter
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Count
 from django.db.models.functions import Left
+from django.urls import reverse
 from django.utils.timezone import now
 
 from jobs import conf
 from jobs.errors import Conflict, InvalidInput, Problem, TooLarge
 from jobs.models import Batch, BatchChunk, Endpoint, Job, JobEvent, Upload
-from jobs.services import inputs, release
+from jobs.services import inputs, release, webhooks
 from jobs.services import jobs as single
 from jobs.states import ACTIVE, Actor, JobStatus
 
@@ -24,6 +26,7 @@ S = JobStatus
 FAILED = (S.FAILED, S.TIMED_OUT)
 AGAIN = (*FAILED, S.CANCELLED)
 AT_ONCE = 200
+KINDS = ("waiting", "active", "completed", "failed", "cancelled", "deleted")
 
 
 # --- accept ---------------------------------------------------------------------------
@@ -190,9 +193,17 @@ def retry_failed(batch: Batch) -> int:
 
 
 def _end_if_done(batch: Batch) -> None:
-    if not batch.jobs.filter(status__in=ACTIVE).exists():
+    """End a batch whose jobs all have; its webhooks are told once."""
+    if batch.jobs.filter(status__in=ACTIVE).exists():
+        return
+    with transaction.atomic():
         here = Batch.objects.filter(pk=batch.pk, next_index=batch.next_index)
-        here.filter(ended_at=None).update(ended_at=now())
+        if not here.filter(ended_at=None).update(ended_at=now()):
+            return
+        batch.refresh_from_db()
+        counted = counts([batch])[batch.pk]
+        shown = batch_json(batch, counted)
+        webhooks.announce_batch(batch.owner, status_of(batch, counted), shown)
 
 
 # --- count ----------------------------------------------------------------------------
@@ -231,6 +242,34 @@ def status_of(batch: Batch, counted: Counter[str]) -> str:
         return "CANCELLED"
     has_failures = counted["failed"] or counted["cancelled"]
     return "COMPLETED_WITH_FAILURES" if has_failures else "COMPLETED"
+
+
+def batch_json(
+    batch: Batch, counted: Counter[str], *, base: str = settings.PUBLIC_URL
+) -> dict[str, Any]:
+    """Return a batch as the API and webhooks show it."""
+    path = reverse("api:read_batch", kwargs={"batch_id": batch.pk})
+    url = f"{base}{path}"
+    return {
+        "id": str(batch.pk),
+        "endpoint": batch.endpoint.slug,
+        "name": batch.name,
+        "status": status_of(batch, counted),
+        "total": batch.total,
+        "counts": {kind: counted[kind] for kind in KINDS},
+        "metadata": batch.metadata,
+        "workers": batch.in_flight,
+        "cancel_requested": batch.cancel_requested_at is not None,
+        "created_at": batch.created_at,
+        "ended_at": batch.ended_at,
+        "urls": {
+            "self": url,
+            "items": f"{url}/items",
+            "cancel": f"{url}/cancel",
+            "retry_failed": f"{url}/retry_failed",
+            "web": f"{base}{reverse('batch', kwargs={'batch_id': batch.pk})}",
+        },
+    }
 
 
 def failures(batch: Batch) -> list[tuple[str, str, int]]:

@@ -22,7 +22,7 @@ from pydantic_core import to_json
 
 from jobs import conf
 from jobs.models import Delivery, DeliveryTry, Job, JobEvent, Webhook
-from jobs.models.webhook import END_TYPES, EVENT_TYPES, TEST_TYPE
+from jobs.models.webhook import BATCH_TYPES, END_TYPES, EVENT_TYPES, TEST_TYPE
 from jobs.services.job_json import PREFETCHED, RELATED, job_json
 from jobs.states import JobStatus
 
@@ -135,6 +135,19 @@ def _thin(job: dict[str, Any]) -> dict[str, Any]:
 
 def _body(event_type: str, at: Any, data: dict[str, Any]) -> str:
     return to_json({"type": event_type, "timestamp": at, "data": data}).decode()
+
+
+def announce_batch(owner: Any, status: str, batch: dict[str, Any]) -> None:
+    """Write the messages for the end of a batch; the caller's transaction has the end."""
+    kind = BATCH_TYPES[status]
+    hooks = Webhook.objects.visible_to(owner).filter(is_active=True)
+    Delivery.objects.bulk_create(
+        Delivery(
+            webhook=hook, url=hook.url, event_type=kind, body=_body(kind, now(), batch)
+        )
+        for hook in hooks
+        if hook.wants(kind)
+    )
 
 
 # --- by hand --------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from django.views.decorators.http import (
 
 from jobs.errors import SlipwayError
 from jobs.models import Delivery, Webhook
-from jobs.models.webhook import EVENT_TYPES
+from jobs.models.webhook import ALL_TYPES
 from jobs.services import subscriptions, webhooks
 
 PAGE = 25
@@ -36,7 +36,7 @@ class WebhookForm(forms.Form):
     events = forms.MultipleChoiceField(
         label="Tell it of",
         required=False,
-        choices=[(kind, kind) for kind in EVENT_TYPES.values()],
+        choices=[(kind, kind) for kind in ALL_TYPES],
         widget=forms.CheckboxSelectMultiple,
         help_text="Choose none for all.",
     )

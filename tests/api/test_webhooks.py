@@ -3,6 +3,7 @@
 import pytest
 
 from jobs.models import Delivery, Webhook
+from jobs.models.webhook import ALL_TYPES
 from jobs.services import webhooks
 from tests.factories import make_job, make_key, make_user
 
@@ -130,3 +131,8 @@ def test_somebody_elses_webhook_is_404(api):
 def test_a_key_without_the_scope_cannot(api):
     key = make_key(scopes=["jobs:read", "jobs:write"])
     assert api("get", "/webhooks", key=key).status_code == 403
+
+
+def test_every_type_can_be_subscribed(api):
+    made = api("post", "/webhooks", {"url": URL, "events": list(ALL_TYPES)})
+    assert made.json()["events"] == list(ALL_TYPES)

@@ -11,7 +11,7 @@ from standardwebhooks import WebhookVerificationError
 
 from jobs import conf, courier
 from jobs.models import Delivery, DeliveryTry, Job, Webhook
-from jobs.services import jobs, subscriptions, webhooks
+from jobs.services import batches, jobs, subscriptions, webhooks
 from jobs.states import Actor, JobStatus
 from tests.factories import make_endpoint, make_job, make_user
 
@@ -346,3 +346,24 @@ def test_old_messages_are_forgotten():
         )
     webhooks.sweep()
     assert Delivery.objects.count() == 1
+
+
+def test_the_end_of_a_batch_is_told_once(receiver, deliver):
+    some, other = receiver(), receiver()
+    subscribe(some.url, "batch.completed_with_failures")
+    subscribe(other.url, "batch.completed")
+    batch = batches.create(
+        owner=make_user(), endpoint=make_endpoint(), items=[{"n": 1}, {"n": 2}]
+    )
+    batches.feed()
+    for job in batch.jobs.all():
+        assert job.advance(JobStatus.SUBMITTING, by=Actor.SUBMITTER, attempt_no=1)
+        assert job.advance(JobStatus.FAILED, by=Actor.SUBMITTER)
+    batches.feed()
+    batches.feed()
+    deliver()
+    assert other.got == []
+    [(_, body)] = some.got
+    message = json.loads(body)
+    assert message["data"]["counts"]["failed"] == 2
+    assert message["data"]["id"] == str(batch.pk)
