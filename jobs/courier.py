@@ -134,6 +134,10 @@ async def send(delivery: Delivery) -> Outcome:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         found["error"] = f"{type(error).__name__}: {error}"[:200]
         found.pop("status_code", None)
+    except Exception as error:
+        # Whatever it is, it counts as a try: else the message would come for ever.
+        logger.exception("webhook %s could not be sent", delivery.message_id)
+        found["error"] = f"Not sent: {type(error).__name__}."
     return Outcome(seconds=time.monotonic() - began, **found)
 
 

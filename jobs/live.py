@@ -5,6 +5,7 @@ Neither makes the reader ask more often: it reads all watched jobs with the same
 """
 
 import asyncio
+import logging
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection
@@ -14,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.db import DatabaseError
 
 from jobs import conf
 from jobs.models import ApiKey, Job
@@ -22,6 +24,7 @@ from jobs.services.jobs import queue_positions
 from jobs.states import ENDS
 from jobs.threads import in_thread
 
+logger = logging.getLogger(__name__)
 CHECK_SECONDS = 5.0
 AT_ONCE = 500
 
@@ -59,14 +62,12 @@ class Hub:
         self._reader: asyncio.Task[None] | None = None
         self._checked_at = 0.0
 
-    async def states(
-        self, pk: UUID, listener: Listener, heartbeat: float | None = None
-    ) -> AsyncIterator[State | None]:
+    async def states(self, pk: UUID, listener: Listener) -> AsyncIterator[State | None]:
         """Yield the job's state now and after every change; None as a heartbeat.
 
-        Ends when the listener's user or key may no longer come in.
+        Ends when the job is deleted, or its listener may no longer come in.
         """
-        pause = conf.LIVE_HEARTBEAT_SECONDS if heartbeat is None else heartbeat
+        pause = conf.LIVE_HEARTBEAT_SECONDS
         self._listeners[pk].add(listener)
         known = self._known.get(pk)
         if known and (known.job or not listener.is_whole):
@@ -106,11 +107,14 @@ class Hub:
     async def _read(self) -> None:
         while self._listeners:
             wanted = list(self._listeners)
-            for start in range(0, len(wanted), AT_ONCE):
-                await self._read_some(wanted[start : start + AT_ONCE])
-            if time.monotonic() - self._checked_at > CHECK_SECONDS:
-                self._checked_at = time.monotonic()
-                await self._turn_out()
+            try:
+                for start in range(0, len(wanted), AT_ONCE):
+                    await self._read_some(wanted[start : start + AT_ONCE])
+                if time.monotonic() - self._checked_at > CHECK_SECONDS:
+                    self._checked_at = time.monotonic()
+                    await self._turn_out()
+            except DatabaseError as error:
+                logger.warning("live: database: %s", type(error).__name__)
             await asyncio.sleep(conf.LIVE_PAUSE_SECONDS)
 
     async def _read_some(self, pks: list[UUID]) -> None:
@@ -119,10 +123,13 @@ class Hub:
             pk for pk in pks if any(one.is_whole for one in self._listeners.get(pk, ()))
         }
         for pk, state in (await in_thread(_changed, pks, known, whole)).items():
-            if pk not in self._listeners:
-                continue
-            self._known[pk] = state
-            for listener in self._listeners[pk]:
+            listeners = self._listeners.get(pk, set())
+            if state is not None:
+                if state.job is None and any(one.is_whole for one in listeners):
+                    continue  # it came while we read; the next reading has the whole
+                if listeners:
+                    self._known[pk] = state
+            for listener in listeners:
                 listener.states.put_nowait(state)
 
     async def _turn_out(self) -> None:
@@ -144,11 +151,16 @@ hub = Hub()
 
 def _changed(
     pks: list[UUID], known: dict[UUID, int], whole: Collection[UUID]
-) -> dict[UUID, State]:
-    """Return the states of the jobs among `pks` that are no longer as `known`."""
+) -> dict[UUID, State | None]:
+    """Return the jobs among `pks` that are no longer as `known`; None: deleted."""
     rows = Job.objects.filter(pk__in=pks).values_list("pk", "revision", "status")
-    found = {pk: State(r, status) for pk, r, status in rows if known.get(pk) != r}
-    wanted = [pk for pk in found if pk in whole]
+    there = {pk: State(revision, status) for pk, revision, status in rows}
+    found: dict[UUID, State | None] = {
+        pk: there.get(pk)
+        for pk in pks
+        if pk not in there or known.get(pk) != there[pk].revision
+    }
+    wanted = [pk for pk in found if pk in whole and pk in there]
     if not wanted:
         return found
     jobs = list(

@@ -34,13 +34,6 @@ def count(name: str, caller: str, quota: int) -> Rate:
     return _rate(item, name, caller, is_over=is_over)
 
 
-def look(name: str, caller: str, quota: int) -> Rate:
-    """Return where `caller` stands, without counting."""
-    item = RateLimitItemPerMinute(quota)
-    is_over = not _counter.test(item, name, caller)
-    return _rate(item, name, caller, is_over=is_over)
-
-
 def forget() -> None:
     """Begin to count anew."""
     _counter.storage.reset()

@@ -50,7 +50,7 @@ def create_batch(
     if dry_run:
         service.check(endpoint, body.items, owner=owner)
         plan = {"endpoint": endpoint.slug, "total": len(body.items)}
-        return answer(plan | {"workers": body.workers or 0})
+        return answer(plan | {"workers": service.in_flight(body.workers)})
 
     def accept() -> dict[str, Any]:
         batch = service.create(

@@ -6,6 +6,7 @@ The row is the truth: nothing here is needed after a crash.
 
 import asyncio
 import logging
+import math
 import os
 import socket
 import threading
@@ -123,8 +124,8 @@ class Shift:
     # --- one tick ---------------------------------------------------------------------
     async def _tick(self) -> None:
         if time.monotonic() - self._fed_at > conf.BATCH_PAUSE_SECONDS:
-            self._fed_at = time.monotonic()
-            await self.in_db(batches.feed)
+            self._fed_at = math.inf  # until this one is done
+            self.spawn(self._feed())
         works = await self.in_db(tracking.work)
         for work in works:
             await self._tick_channel(await self._channel(work.endpoint), work)
@@ -133,6 +134,13 @@ class Shift:
         if time.monotonic() - self._swept_at > 1:
             self._swept_at = time.monotonic()
             self.spawn(self.errands.stop_losers(self._channels))
+
+    async def _feed(self) -> None:
+        """Bring batches on, beside the ticks: the loop does not wait for them."""
+        try:
+            await self.in_db(batches.feed)
+        finally:
+            self._fed_at = time.monotonic()
 
     async def _take_steps(self) -> None:
         for pk, takes in await self.in_db(tracking.due_steps, list(self._busy)):

@@ -5,12 +5,13 @@ queue, and everybody else in it, the same. `feed` may be repeated and may die at
 line: the next item and its job are written together.
 """
 
+import logging
 from collections import Counter
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Left
 from django.urls import reverse
 from django.utils.timezone import now
@@ -22,6 +23,7 @@ from jobs.services import inputs, release, webhooks
 from jobs.services import jobs as single
 from jobs.states import ACTIVE, Actor, JobStatus
 
+logger = logging.getLogger(__name__)
 S = JobStatus
 FAILED = (S.FAILED, S.TIMED_OUT)
 AGAIN = (*FAILED, S.CANCELLED)
@@ -78,7 +80,7 @@ def create(
             name=name,
             metadata=metadata or {},
             priority=priority,
-            in_flight=min(workers or conf.BATCH_IN_FLIGHT, conf.BATCH_IN_FLIGHT),
+            in_flight=in_flight(workers),
             total=len(items),
         )
         BatchChunk.objects.bulk_create(
@@ -92,16 +94,28 @@ def create(
     return batch
 
 
+def in_flight(workers: int | None) -> int:
+    """Return how many jobs may be on their way, when `workers` are asked for."""
+    return int(min(workers or conf.BATCH_IN_FLIGHT, conf.BATCH_IN_FLIGHT))
+
+
 # --- make jobs ------------------------------------------------------------------------
 def feed() -> None:
     """Bring every open batch on: make jobs, cancel, end."""
     for batch in Batch.objects.open().select_related("endpoint", "owner"):
-        if batch.cancel_requested_at:
-            _cancel_some(batch)
-        elif batch.endpoint.is_active and not batch.is_all_jobs:
-            _make_jobs(batch)
-        if batch.is_all_jobs:
-            _end_if_done(batch)
+        try:
+            _bring_on(batch)
+        except Exception:
+            logger.exception("batch=%s cannot go on", batch.pk)  # the others can
+
+
+def _bring_on(batch: Batch) -> None:
+    if batch.cancel_requested_at:
+        _cancel_some(batch)
+    elif batch.endpoint.is_active and not batch.is_all_jobs:
+        _make_jobs(batch)
+    if batch.is_all_jobs:
+        _end_if_done(batch)
 
 
 def _make_jobs(batch: Batch) -> None:
@@ -173,23 +187,24 @@ def retry_failed(batch: Batch) -> int:
 
     A cancelled batch goes on with the items that it had not begun.
     """
-    count = 0
-    while True:
-        with transaction.atomic():
-            failed = batch.jobs.filter(is_replaced=False, status__in=AGAIN)
-            some = list(failed.order_by("batch_index")[:AT_ONCE])
-            old = Job.objects.filter(pk__in=[job.pk for job in some], is_replaced=False)
-            if old.update(is_replaced=True) != len(some):
-                continue  # somebody else retries them, too: look again
-            Batch.objects.filter(pk=batch.pk).update(
-                ended_at=None, cancel_requested_at=None
-            )
-            pairs = [(job.batch_index or 0, job.input) for job in some]
-            _write(batch, pairs, {job.batch_index or 0: job for job in some})
-        count += len(some)
-        if len(some) < AT_ONCE:
-            batch.refresh_from_db()
-            return count
+    count, found = 0, AT_ONCE
+    while found == AT_ONCE:
+        found = _retry_some(batch)
+        count += found
+    batch.refresh_from_db()
+    return count
+
+
+def _retry_some(batch: Batch) -> int:
+    with transaction.atomic():
+        here = _locked(batch)
+        failed = batch.jobs.filter(is_replaced=False, status__in=AGAIN)
+        some = list(failed.order_by("batch_index")[:AT_ONCE])
+        Job.objects.filter(pk__in=[job.pk for job in some]).update(is_replaced=True)
+        here.update(ended_at=None, cancel_requested_at=None)
+        pairs = [(job.batch_index or 0, job.input) for job in some]
+        _write(batch, pairs, {job.batch_index or 0: job for job in some})
+    return len(some)
 
 
 def _end_if_done(batch: Batch) -> None:
@@ -197,13 +212,23 @@ def _end_if_done(batch: Batch) -> None:
     if batch.jobs.filter(status__in=ACTIVE).exists():
         return
     with transaction.atomic():
-        here = Batch.objects.filter(pk=batch.pk, next_index=batch.next_index)
-        if not here.filter(ended_at=None).update(ended_at=now()):
+        here = _locked(batch).filter(next_index=batch.next_index, ended_at=None)
+        # Once more: somebody may have run failed items again since.
+        if batch.jobs.filter(status__in=ACTIVE).exists():
+            return
+        if not here.update(ended_at=now()):
             return
         batch.refresh_from_db()
         counted = counts([batch])[batch.pk]
         shown = batch_json(batch, counted)
         webhooks.announce_batch(batch.owner, status_of(batch, counted), shown)
+
+
+def _locked(batch: Batch) -> QuerySet[Batch]:
+    """Return the batch's row, which nobody else changes until the transaction ends."""
+    here = Batch.objects.filter(pk=batch.pk)
+    here.select_for_update().get()
+    return here
 
 
 # --- count ----------------------------------------------------------------------------

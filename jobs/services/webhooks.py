@@ -193,7 +193,8 @@ def claim(limit: int, on_the_way: Mapping[str, int]) -> list[Delivery]:
     """
     most, count = conf.WEBHOOK_RECEIVER_MAX, Counter(on_the_way)
     full = [url for url in count if count[url] >= most]
-    due = Delivery.objects.filter(due_at__lte=now()).exclude(url__in=full)
+    due = Delivery.objects.filter(due_at__lte=now(), status=S.PENDING)
+    due = due.exclude(url__in=full)
     rows = due.select_related("webhook").order_by("due_at")[: limit * 4]
     later = now() + timedelta(seconds=conf.WEBHOOK_CLAIM_SECONDS)
     taken: list[Delivery] = []
@@ -244,6 +245,8 @@ def heard(delivery: Delivery, outcome: Outcome) -> None:
         if hook.failing_since:
             Webhook.objects.filter(pk=hook.pk).update(failing_since=None)
         return
+    # Its webhook may have been switched off meanwhile: then there is no other try.
+    row = row.filter(status=S.PENDING)
     pause = _pause(delivery.tries, outcome)
     if pause is None:
         row.update(status=S.FAILED, due_at=None, ended_at=now())

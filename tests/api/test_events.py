@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import DatabaseError
 
 from jobs import live
 from jobs.models import ApiKey, Job
@@ -211,5 +212,50 @@ def test_streams_keep_no_database_connection(app, client):
                 await stack.enter_async_context(stream)
             found = [await stream.next() for stream in streams]
             assert {event["event"] for event in found} == {"job"}
+
+    asyncio.run(go())
+
+
+def test_a_program_that_joins_while_a_page_is_being_told_gets_the_whole_job(
+    monkeypatch,
+):
+    job, changed = make_job("IN_QUEUE"), live._changed
+
+    async def go():
+        page = live.hub.states(job.pk, live.Listener(job.owner_id))
+        program = live.Listener(job.owner_id, is_whole=True)
+
+        def joined(pks, known, whole):
+            live.hub._listeners[job.pk].add(program)
+            monkeypatch.setattr(live, "_changed", changed)
+            return changed(pks, known, whole)
+
+        monkeypatch.setattr(live, "_changed", joined)
+        assert (await anext(page)).status == "IN_QUEUE"
+        state = await asyncio.wait_for(program.states.get(), 5)
+        assert state.job["id"] == str(job.pk)
+        live.hub._leave(job.pk, program)
+        await page.aclose()
+
+    asyncio.run(go())
+
+
+def test_listeners_of_a_deleted_job_are_let_go_and_a_database_that_is_away_is_waited_for(
+    app, monkeypatch
+):
+    job, key, changed = make_job("IN_QUEUE"), make_key(), live._changed
+
+    def away(*_):
+        monkeypatch.setattr(live, "_changed", changed)
+        raise DatabaseError
+
+    async def go():
+        async with Stream(app, job.pk, key) as stream:
+            assert (await stream.next())["event"] == "job"
+            monkeypatch.setattr(live, "_changed", away)
+            await sync_to_async(move)(job.pk, JobStatus.IN_PROGRESS, by=Actor.SYNC)
+            assert (await stream.next())["event"] == "status"
+            await sync_to_async(Job.objects.all().delete)()
+            assert await stream.next() is None
 
     asyncio.run(go())

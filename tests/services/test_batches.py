@@ -217,3 +217,35 @@ def test_jobs_gone_by_age_are_counted_as_deleted_and_the_batch_goes_last():
     Batch.objects.update(ended_at=now() - timedelta(days=2))
     retention.sweep()
     assert not Batch.objects.exists()
+
+
+def test_a_batch_whose_failed_items_run_again_does_not_end_meanwhile(monkeypatch):
+    batch = make(2)
+    batches.feed()
+    for job in batch.jobs.all():
+        end(job, JobStatus.FAILED)
+    locked = batches._locked
+
+    def first_the_other(one):
+        monkeypatch.setattr(batches, "_locked", locked)
+        batches.retry_failed(Batch.objects.get(pk=one.pk))
+        return locked(one)
+
+    monkeypatch.setattr(batches, "_locked", first_the_other)
+    batches.feed()
+    assert counted(batch) == ("RUNNING", {"active": 2})
+    assert batch.ended_at is None
+
+
+def test_a_batch_that_cannot_go_on_holds_up_no_other(monkeypatch):
+    bad, good = make(2), make(2)
+    make_jobs = batches._make_jobs
+
+    def broken(batch):
+        if batch.pk == bad.pk:
+            raise RuntimeError("unforeseen")
+        make_jobs(batch)
+
+    monkeypatch.setattr(batches, "_make_jobs", broken)
+    batches.feed()
+    assert (bad.jobs.count(), good.jobs.count()) == (0, 2)

@@ -367,3 +367,28 @@ def test_the_end_of_a_batch_is_told_once(receiver, deliver):
     message = json.loads(body)
     assert message["data"]["counts"]["failed"] == 2
     assert message["data"]["id"] == str(batch.pk)
+
+
+def test_what_was_on_its_way_when_a_webhook_was_switched_off_is_not_tried_again(
+    receiver,
+):
+    hook = subscribe(receiver().url)
+    fail(make_job("IN_PROGRESS"))
+    webhooks.announce()
+    (taken,) = webhooks.claim(10, {})
+    webhooks.disable(hook, "Switched off.")
+    webhooks.heard(taken, webhooks.Outcome(seconds=1, status_code=500))
+    delivery = Delivery.objects.get()
+    assert (delivery.status, delivery.due_at) == ("failed", None)
+
+
+def test_an_error_nobody_thought_of_counts_as_a_try(receiver, deliver, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("unforeseen")
+
+    subscribe(receiver().url)
+    fail(make_job("IN_PROGRESS"))
+    monkeypatch.setattr(courier.egress, "post", broken)
+    deliver()
+    assert Delivery.objects.get().status == "failed"
+    assert DeliveryTry.objects.first().error == "Not sent: RuntimeError."
