@@ -20,12 +20,7 @@ def strict(body: bytes) -> Any:
     if body.startswith(b"\xef\xbb\xbf"):
         raise Malformed("The body begins with a byte order mark. Send plain UTF-8.")
     try:
-        value = json.loads(
-            body.decode(),
-            parse_constant=_not_json,
-            parse_float=_finite,
-            object_pairs_hook=_once_each,
-        )
+        value = DECODER.decode(body.decode())
     except UnicodeDecodeError:
         raise Malformed("The body is not UTF-8.") from None
     except RecursionError:
@@ -83,6 +78,11 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the key {json.dumps(twice[:80])} comes twice")
     return found
+
+
+DECODER = json.JSONDecoder(
+    parse_constant=_not_json, parse_float=_finite, object_pairs_hook=_once_each
+)
 
 
 def _nothing(_: str) -> None:

@@ -45,6 +45,12 @@ _DEFAULTS: dict[str, Any] = {
     "BATCH_MAX_ITEMS": 5000,
     "BATCH_IN_FLIGHT": 500,
     "BATCH_PAUSE_SECONDS": 0.5,
+    "BATCH_DRY_RUN_ITEMS": 5000,  # checked of a file or a bucket; the rest is counted
+    "BATCH_READ_TRIES": 20,  # without getting on, before what cannot be read is given up
+    "BATCH_READ_PAUSE_SECONDS": 30,
+    # Where users may list and read: ["s3://bucket/prefix"]. null: in S3_BUCKET, whatever
+    # is not ours; []: nowhere
+    "BATCH_SOURCES": None,
     # Uploads
     "UPLOAD_MAX_BYTES": 100 * 1024**3,
     "UPLOAD_EXPIRES_SECONDS": 24 * 3600,

@@ -33,6 +33,11 @@ def upload(pk: UUID) -> None:
     _after_commit("jobs.verify_upload", str(pk))
 
 
+def enqueue(pk: UUID) -> None:
+    """Have the items of a batch read."""
+    _after_commit("jobs.enqueue_batch", str(pk))
+
+
 def queue_item(pk: str) -> None:
     """Have the doorbell of a finished queue item rung."""
     _after_commit("jobs.ring_doorbell", pk)

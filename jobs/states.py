@@ -47,6 +47,8 @@ MOVES: dict[tuple[JobStatus, JobStatus], frozenset[Actor]] = {
         # An earlier attempt, given up for lost, delivers after all.
         (S.PENDING, S.FINALIZING): {Actor.SYNC},
         (S.PENDING, S.TIMED_OUT): {Actor.SWEEPER},
+        # An item of a batch that is no usable input.
+        (S.PENDING, S.FAILED): {Actor.SUBMITTER},
         (S.SUBMITTING, S.IN_QUEUE): {Actor.SUBMITTER},
         (S.SUBMITTING, S.PENDING): {Actor.SUBMITTER},
         (S.SUBMITTING, S.FAILED): {Actor.SUBMITTER},

@@ -15,6 +15,7 @@ from jobs.loop import shift
 from jobs.models import Job, Upload
 from jobs.services import (
     artifacts,
+    enqueuing,
     idempotency,
     reconcile,
     retention,
@@ -67,6 +68,12 @@ def verify_upload(pk: str) -> None:
     upload = Upload.objects.filter(pk=UUID(pk)).first()
     if upload is not None:
         uploads.verify(upload)
+
+
+@shared_task(name="jobs.enqueue_batch")
+def enqueue_batch(pk: str) -> None:
+    """Read some of a batch's items. The loop asks again if this dies."""
+    enqueuing.enqueue(UUID(pk))
 
 
 @shared_task(name="jobs.sweep_uploads")

@@ -1,7 +1,7 @@
 """Blocking code called from a coroutine that is not a Django view."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar
 
 from django.db import connections
@@ -19,3 +19,10 @@ async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
             connections.close_all()
 
     return await asyncio.to_thread(run)
+
+
+async def in_threads(pieces: Iterator[T]) -> AsyncIterator[T]:
+    """Yield what a blocking iterator yields, each step of it in a thread."""
+    over = object()
+    while (piece := await in_thread(next, pieces, over)) is not over:
+        yield piece

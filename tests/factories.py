@@ -4,8 +4,8 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from jobs.models import ApiKey, Attempt, Endpoint, Job, Upload
-from jobs.services import uploads
+from jobs.models import ApiKey, Attempt, Batch, Endpoint, Job, Upload
+from jobs.services import batches, uploads
 from jobs.states import JobStatus
 from jobs.storage import LOCAL, local
 
@@ -86,3 +86,18 @@ def make_upload(
         local().save(upload.key, [content])
         uploads.finish_if_whole(upload)
     return upload
+
+
+def make_batch(
+    items: list[Any],
+    *,
+    owner: Any = None,
+    endpoint: Endpoint | None = None,
+    **options: Any,
+) -> Batch:
+    """Return a batch whose items came with the request."""
+    owner, endpoint = owner or make_user(), endpoint or make_endpoint()
+    size = options.get("batch_size")
+    inputs = batches.inputs_of(endpoint, items, owner=owner, batch_size=size)
+    told = batches.Options(**options)
+    return batches.create(owner=owner, endpoint=endpoint, items=inputs, options=told)

@@ -3,12 +3,14 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from jobs.api import api
+from jobs.api import api, cortex
 from jobs.views import errors
 
 urlpatterns = [
     path("", include("jobs.urls")),
     path("admin/", admin.site.urls),
+    path("api/v1/batch/<slug:slug>", cortex.batch),
+    path("batch/<slug:slug>", cortex.batch),
     path("api/v1/", api.urls),
     path("uploads/", include("jobs.uploads.urls")),
     path("v2/<slug:slug>/", include("jobs.local_endpoint.urls")),

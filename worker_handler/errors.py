@@ -13,6 +13,10 @@ class InputUnavailable(UserError):
     code = "input_unavailable"
 
 
+class SetupFailed(Exception):
+    """What does the work cannot be built: its code, its model or its configuration."""
+
+
 class Cancelled(BaseException):
     """The job was cancelled.
 

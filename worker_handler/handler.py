@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from runners import BUILT_IN, default_id, ready_runner, runner_class
@@ -27,16 +29,22 @@ async def handler(job: dict[str, Any]) -> dict[str, Any]:
     When the SDK cancels us, the slot must not look free while the thread still uses the
     GPU: we ask the work to stop, wait until it has, and only then let go.
     """
-    from work import work  # noqa: PLC0415 - loads numpy and friends
-
     cancel = threading.Event()
-    working = asyncio.ensure_future(asyncio.to_thread(work, job, cancel))
+    working = asyncio.ensure_future(asyncio.to_thread(_worker(), job, cancel))
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
         cancel.set()
         await asyncio.wait({working})
         raise
+
+
+@cache
+def _worker() -> Callable[[dict[str, Any], threading.Event], dict[str, Any]]:
+    """Return `work`, imported once: later a project's module may have its name."""
+    from work import work  # noqa: PLC0415 - loads numpy and friends
+
+    return work
 
 
 def schema_of(id: str) -> dict[str, Any]:

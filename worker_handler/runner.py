@@ -95,6 +95,9 @@ class JobContext:
     folder: Path
     report: Callable[[float | None, str, str], None]
     cancel: threading.Event
+    id: str = ""
+    # Of a job in a batch of payloads: its config, Cortex's job_spec, whether it is the last.
+    batch: dict[str, Any] = field(default_factory=dict)
 
     def progress(self, fraction: float | None, stage: str, message: str = "") -> None:
         """Say how far this is (0 to 1); raise `Cancelled` if nobody wants it any more.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from contract import Envelope, Slipway
-from errors import Cancelled, Over, Undeliverable, UserError
+from errors import Cancelled, Over, SetupFailed, Undeliverable, UserError
 from files import download, upload
 from progress import Progress
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from runner import JobContext, Result, RunnerInputs
 from runners import BUILT_IN, default_id, ready_runner
 
 logger = logging.getLogger("slipway")
+OURS = ("_slipway", "_batch")
 
 
 def work(job: dict[str, Any], cancel: threading.Event) -> dict[str, Any]:
@@ -49,7 +50,13 @@ def _work(
             worker = os.environ.get("RUNPOD_POD_ID", "")
             slipway.claim(worker_id=worker, runpod_id=str(job.get("id") or ""))
         with _folder(slipway) as folder:
-            context = JobContext(Path(folder), Progress(slipway, cancel).report, cancel)
+            context = JobContext(
+                Path(folder),
+                Progress(slipway, cancel).report,
+                cancel,
+                id=str(job.get("id") or ""),
+                batch=_batch_of(job["input"]),
+            )
             result = _run(job, envelope, slipway, context)
             return _deliver(result, slipway, context)
     except Over as over:
@@ -71,7 +78,8 @@ def _work(
         out_of_memory = (
             isinstance(error, MemoryError) or "out of memory" in text.lower()
         )
-        code = "out_of_memory" if out_of_memory else "worker_error"
+        code = "setup_failed" if isinstance(error, SetupFailed) else "worker_error"
+        code = "out_of_memory" if out_of_memory else code
         return _failed(slipway, code, text, retryable=False)
 
 
@@ -100,7 +108,7 @@ def _run(
     context: JobContext,
 ) -> Result:
     """Choose the runner, check the input, fetch its files, run."""
-    raw = {name: value for name, value in job["input"].items() if name != "_slipway"}
+    raw = {name: value for name, value in job["input"].items() if name not in OURS}
     named = envelope.runner if envelope else str(job.get("endpoint") or "")
     runner = ready_runner(_known(named))
     inputs: RunnerInputs = runner.Inputs.model_validate(raw)
@@ -111,6 +119,11 @@ def _run(
         download(url, target, trusted=trusted, job=context)
         file.fetched_to(target)
     return runner.run(inputs, context)
+
+
+def _batch_of(input: dict[str, Any]) -> dict[str, Any]:
+    batch = input.get("_batch")
+    return batch if isinstance(batch, dict) else {}
 
 
 def _known(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from jobs.api import (
     account,
+    batch_downloads,
     batches,
     endpoints,
     errors,
@@ -26,6 +27,7 @@ errors.install(api)
 api.add_router("/jobs", jobs.router, tags=["Jobs"])
 api.add_router("/jobs", events.router, tags=["Jobs"])
 api.add_router("/batches", batches.router, tags=["Batches"])
+api.add_router("/batches", batch_downloads.router, tags=["Batches"])
 api.add_router("/endpoints", endpoints.router, tags=["Endpoints"])
 api.add_router("/uploads", uploads.router, tags=["Uploads"])
 api.add_router("/webhooks", webhooks.router, tags=["Webhooks"])

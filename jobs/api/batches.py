@@ -1,6 +1,5 @@
 """`/api/v1/batches`: many inputs at once, what became of each, and the failed ones again."""
 
-import json
 from collections import Counter
 from typing import Any
 from uuid import UUID
@@ -9,20 +8,29 @@ from django.http import HttpResponse
 from ninja import Query, Router
 
 from jobs.api.auth import ApiRequest, needs
-from jobs.api.batch_schemas import BatchIn, BatchOut, BatchPage, BatchPlan, Retried
+from jobs.api.batch_schemas import (
+    BatchDetail,
+    BatchIn,
+    BatchOut,
+    BatchPage,
+    BatchPlan,
+    Retried,
+)
 from jobs.api.filters import METADATA_PARAMETER, JobFilters
-from jobs.api.jobs import METADATA_MAX_BYTES
+from jobs.api.jobs import base_of, check_metadata, endpoint_of, job_page
 from jobs.api.once import PARAMETER, answer, once
 from jobs.api.paging import Cursor, Limit, page_of, refuse_unknown
 from jobs.api.schemas import JobPage
-from jobs.errors import InvalidInput, NotFound, Problem, TooLarge
+from jobs.errors import InvalidInput, NotFound, Problem
+from jobs.item_readers import Unreadable
 from jobs.models import Batch, Endpoint, Job
+from jobs.services import batch_json, enqueuing, item_sources
 from jobs.services import batches as service
-from jobs.services import jobs as single
-from jobs.services.job_json import PREFETCHED, RELATED, job_json
+from jobs.services.batches import Options
 
 router = Router()
 READ, WRITE = needs("jobs:read"), needs("jobs:write")
+SOURCES = ("items", "item_list", "file", "file_path_lister", "delimited_files")
 
 
 @router.post(
@@ -35,36 +43,106 @@ READ, WRITE = needs("jobs:read"), needs("jobs:write")
 def create_batch(
     request: ApiRequest, body: BatchIn, *, dry_run: bool = False
 ) -> HttpResponse:
-    """Accept many inputs for one endpoint: all of them, or none.
+    """Accept many inputs for one endpoint, from exactly one source.
 
-    They become jobs a few at a time. With `dry_run=true` everything is checked and
-    nothing is created (200).
+    `items` come with the request: all of them are accepted, or none. Those of `file`,
+    `file_path_lister` and `delimited_files` are read afterwards, and one that is no
+    usable input is a failed item. They become jobs a few at a time. With `dry_run=true`
+    everything, or the first 5,000 items, is checked and nothing is created (200).
     """
-    endpoint = Endpoint.by_slug(body.endpoint)
-    if endpoint is None or not request.auth.allows_endpoint(endpoint.slug):
-        text = f"There is no endpoint “{body.endpoint}”."
-        raise InvalidInput(Problem("/endpoint", text, "unknown"))
-    if len(json.dumps(body.metadata)) > METADATA_MAX_BYTES:
-        raise TooLarge("metadata is larger than 16 KiB.")
-    owner = request.auth.owner
+    endpoint = endpoint_of(request, body.endpoint)
+    check_metadata(body.metadata)
+    options = _options(endpoint, body)
+    given = {"owner": request.auth.owner, "endpoint": endpoint, "options": options}
+    # A bucket is asked before the transaction begins.
+    items, source = _items(request, endpoint, body), _source(request, body)
     if dry_run:
-        service.check(endpoint, body.items, owner=owner)
-        plan = {"endpoint": endpoint.slug, "total": len(body.items)}
-        return answer(plan | {"workers": service.in_flight(body.workers)})
+        return answer(_plan(Batch(source=source or {}, **_unsaved(given)), items))
 
     def accept() -> dict[str, Any]:
-        batch = service.create(
-            owner=owner,
-            endpoint=endpoint,
-            items=body.items,
-            name=body.name,
-            metadata=body.metadata,
-            priority=Job.Priority[body.priority.upper()],
-            workers=body.workers,
-        )
-        return _json(request, batch)
+        return shown(request, service.create(items=items, source=source, **given))
 
     return once(request, accept)
+
+
+def _options(endpoint: Endpoint, body: BatchIn) -> Options:
+    size = body.batch_size
+    for nested in (body.item_list, body.file_path_lister, body.delimited_files):
+        size = nested.batch_size if nested and nested.batch_size else size
+    is_ours = endpoint.contract == Endpoint.Contract.SLIPWAY
+    wanted = is_ours if body.on_job_complete is None else body.on_job_complete
+    return Options(
+        name=body.name,
+        metadata=body.metadata,
+        priority=Job.Priority[body.priority.upper()],
+        workers=body.workers,
+        batch_size=size,
+        config=body.config,
+        max_attempts=body.max_attempts,
+        timeout_seconds=body.timeout,
+        has_completion=bool(size and wanted),
+    )
+
+
+def _items(request: ApiRequest, endpoint: Endpoint, body: BatchIn) -> list[Any] | None:
+    """Return the inputs of jobs, where the items came with the request."""
+    given = [name for name in SOURCES if getattr(body, name) is not None]
+    if len(given) != 1:
+        text = "Specify exactly one of " + ", ".join(SOURCES) + "."
+        raise InvalidInput(Problem("", text, "source"))
+    listed = body.item_list.items if body.item_list else body.items
+    if listed is None:
+        service.check_endpoint(endpoint)
+        return None
+    return service.inputs_of(
+        endpoint,
+        listed,
+        owner=request.auth.owner,
+        batch_size=_options(endpoint, body).batch_size,
+        common=body.input,
+        field=body.field,
+    )
+
+
+def _source(request: ApiRequest, body: BatchIn) -> dict[str, Any] | None:
+    """Return where the items are to be read from."""
+    told: dict[str, Any] = {"field": body.field, "input": body.input}
+    listed = body.file_path_lister or body.delimited_files
+    if listed:
+        kind = "listing" if body.file_path_lister else "delimited"
+        told |= {"kind": kind, **listed.dict(exclude={"batch_size"})}
+    elif body.file is not None:
+        told |= {"kind": "file", "upload": body.file, "format": body.format}
+    else:
+        return None
+    return item_sources.check(told, owner=request.auth.owner)
+
+
+def _unsaved(given: dict[str, Any]) -> dict[str, Any]:
+    options: Options = given["options"]
+    size, workers = options.batch_size, service.in_flight(options.workers)
+    told = {"batch_size": size, "in_flight": workers}
+    return {"owner": given["owner"], "endpoint": given["endpoint"], **told}
+
+
+def _plan(batch: Batch, items: list[Any] | None) -> dict[str, Any]:
+    """Return what would become of a batch, which is not saved."""
+    told = {"endpoint": batch.endpoint.slug, "workers": batch.in_flight}
+    if items is not None:
+        number = len(items)
+        return {**told, "total": number, "checked": number, "files": [], "problems": []}
+    try:
+        found = enqueuing.preview(batch)
+    except Unreadable as error:
+        raise InvalidInput(Problem("/file", str(error), "file")) from None
+    problems = [{"index": at, "message": text} for at, text in found.problems]
+    return {
+        **told,
+        "total": found.total,
+        "checked": found.checked,
+        "files": found.files,
+        "problems": problems,
+    }
 
 
 @router.get("", auth=READ, response=BatchPage, summary="List batches")
@@ -75,15 +153,19 @@ def list_batches(
     refuse_unknown(request, ("limit", "cursor"))
     mine = _seen(request).filter(owner=request.auth.owner)
     page = page_of(request, mine, limit, cursor)
-    counted = service.counts(page["data"])
-    shown = [_shown(request, one, counted[one.pk]) for one in page["data"]]
-    return answer({**page, "data": shown})
+    counted = batch_json.counts(page["data"])
+    data = [_json(request, one, counted[one.pk]) for one in page["data"]]
+    return answer({**page, "data": data})
 
 
-@router.get("/{uuid:batch_id}", auth=READ, response=BatchOut, summary="Read a batch")
+@router.get("/{uuid:batch_id}", auth=READ, response=BatchDetail, summary="Read a batch")
 def read_batch(request: ApiRequest, batch_id: UUID) -> HttpResponse:
-    """Return a batch with its counts."""
-    return answer(_json(request, _one(request, batch_id)))
+    """Return a batch with its counts, its speed and why items failed."""
+    batch = find(request, batch_id)
+    counted = batch_json.counts([batch])[batch.pk]
+    return answer(
+        {**_json(request, batch, counted), **batch_json.detail(batch, counted)}
+    )
 
 
 @router.get(
@@ -101,16 +183,8 @@ def list_items(
     `batch_index` counts from 0 as they were sent. Of an item that was run again, the
     newest job is here; items that are no jobs yet are not.
     """
-    batch = _one(request, batch_id)
-    found = filters.apply(request, batch.jobs.filter(is_replaced=False))
-    found = found.select_related(*RELATED).prefetch_related(*PREFETCHED)
-    page = page_of(request, found, filters.limit, filters.cursor)
-    positions = single.queue_positions(page["data"])
-    base = _base(request)
-    shown = [
-        job_json(job, base=base, position=positions.get(job.pk)) for job in page["data"]
-    ]
-    return answer({**page, "data": shown})
+    batch = find(request, batch_id)
+    return job_page(request, batch.jobs.filter(is_replaced=False), filters)
 
 
 @router.post(
@@ -121,9 +195,9 @@ def list_items(
 )
 def cancel_batch(request: ApiRequest, batch_id: UUID) -> HttpResponse:
     """Begin no more items, and ask for the end of those on their way."""
-    batch = _one(request, batch_id)
+    batch = find(request, batch_id)
     service.request_cancel(batch)
-    return answer(_json(request, batch), 202)
+    return answer(shown(request, batch), 202)
 
 
 @router.post(
@@ -133,31 +207,32 @@ def cancel_batch(request: ApiRequest, batch_id: UUID) -> HttpResponse:
     summary="Run failed items again",
 )
 def retry_failed(request: ApiRequest, batch_id: UUID) -> HttpResponse:
-    """Run the items again that failed, timed out or were cancelled; the rest stays."""
-    return answer({"retried": service.retry_failed(_one(request, batch_id))}, 202)
+    """Run the items again that failed, timed out or were cancelled; the rest stays.
+
+    Items that are no usable input (`bad_item`) stay, too.
+    """
+    return answer({"retried": service.retry_failed(find(request, batch_id))}, 202)
 
 
 def _seen(request: ApiRequest) -> Any:
     found = Batch.objects.visible_to(request.auth.owner)
     slugs = request.auth.endpoints
     found = found.filter(endpoint__slug__in=slugs) if slugs else found
-    return found.select_related("endpoint", "owner")
+    return found.select_related("endpoint", "owner", "completion")
 
 
-def _one(request: ApiRequest, batch_id: UUID) -> Batch:
+def find(request: ApiRequest, batch_id: UUID) -> Batch:
+    """Return a batch that the caller may see; raise `NotFound`."""
     batch: Batch | None = _seen(request).filter(pk=batch_id).first()
     if batch is None:
         raise NotFound("There is no such batch, or it is not yours.")
     return batch
 
 
-def _base(request: ApiRequest) -> str:
-    return request.build_absolute_uri("/")[:-1]
+def shown(request: ApiRequest, batch: Batch) -> dict[str, Any]:
+    """Return a batch as JSON."""
+    return _json(request, batch, batch_json.counts([batch])[batch.pk])
 
 
-def _json(request: ApiRequest, batch: Batch) -> dict[str, Any]:
-    return _shown(request, batch, service.counts([batch])[batch.pk])
-
-
-def _shown(request: ApiRequest, batch: Batch, counted: Counter[str]) -> dict[str, Any]:
-    return service.batch_json(batch, counted, base=_base(request))
+def _json(request: ApiRequest, batch: Batch, counted: Counter[str]) -> dict[str, Any]:
+    return batch_json.batch_json(batch, counted, base=base_of(request))

@@ -9,11 +9,15 @@ from jobs import clean_json, conf
 from jobs.errors import Malformed, TooLarge, Unsupported
 
 LARGE = {"/api/v1/jobs", "/api/v1/batches"}
+CORTEX = ("/batch/", "/api/v1/batch/")
+CORTEX_BYTES = 10 * 1024 * 1024
 ENVELOPE_BYTES = 64 * 1024  # of a job besides its input
 
 
 def limit(path: str) -> int:
     """Return how many bytes the body of a request to `path` may have."""
+    if path.startswith(CORTEX):
+        return CORTEX_BYTES
     if path.rstrip("/") in LARGE:
         return int(conf.INPUT_MAX_BYTES) + ENVELOPE_BYTES
     return int(conf.API_BODY_MAX_BYTES)

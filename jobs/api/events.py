@@ -49,7 +49,7 @@ SCHEMA = {
 }
 
 
-class _needs_live(needs):  # noqa: N801 - as its parent
+class needs_live(needs):  # noqa: N801 - as its parent
     """The same, for a view that occupies no thread and keeps no database connection."""
 
     async def __call__(self, request: HttpRequest) -> Caller | None:  # type: ignore[override]
@@ -58,7 +58,7 @@ class _needs_live(needs):  # noqa: N801 - as its parent
 
 @router.get(
     "/{uuid:job_id}/events",
-    auth=_needs_live("jobs:read"),
+    auth=needs_live("jobs:read"),
     summary="Listen to a job",
     openapi_extra=SCHEMA,
 )

@@ -2,7 +2,7 @@
 
 Django's own ASGI handler spools whole bodies before a view may refuse them, and crosses
 threads several times for one request, which costs more than the request itself. Live
-events, which wait for long, go through it all the same.
+events, which wait for long, and large downloads go through it all the same.
 """
 
 import asyncio
@@ -23,7 +23,8 @@ from django.middleware.security import SecurityMiddleware
 from django.urls import set_script_prefix
 
 from jobs import conf
-from jobs.api.body import limit, too_large
+from jobs.api import cortex
+from jobs.api.body import CORTEX, limit, too_large
 from jobs.api.errors import answer, problem
 from jobs.api.middleware import PREFIX, api_middleware
 from jobs.api.wait import Waiting
@@ -31,6 +32,7 @@ from jobs.errors import TooLarge
 from jobs.live import Listener, hub
 
 Scope = dict[str, Any]
+STREAMED = ("/events", ".ndjson", ".zip")
 
 
 class Gone(Exception):
@@ -67,7 +69,8 @@ class Gate(BaseHandler):
         except Gone:
             return
         except TooLarge as error:
-            response: HttpResponseBase = answer(error)
+            refuse = cortex.refusal if cortex.is_for(scope["path"]) else answer
+            response: HttpResponseBase = refuse(error)
             response["Connection"] = "close"
             await _send(response, send)
             return
@@ -119,9 +122,9 @@ class Gate(BaseHandler):
 
 def gate_for(scope: Scope) -> Gate | None:
     """Return the gate for a request that it is for, or None for everybody else."""
-    if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+    if scope["type"] != "http" or not scope["path"].startswith((PREFIX, CORTEX[0])):
         return None
-    return None if scope["path"].endswith("/events") else gate
+    return None if scope["path"].endswith(STREAMED) else gate
 
 
 def _closing(function: Callable[[int], HttpResponse], status: int) -> HttpResponse:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseRedirect
 from ninja import Query, Router, Status
 
@@ -49,13 +50,8 @@ def create_job(request: ApiRequest, body: JobIn) -> HttpResponse:
 
 
 def _create(request: ApiRequest, body: JobIn) -> dict[str, Any]:
-    endpoint = Endpoint.by_slug(body.endpoint)
-    if endpoint is None or not request.auth.allows_endpoint(endpoint.slug):
-        raise InvalidInput(
-            Problem("/endpoint", f"There is no endpoint “{body.endpoint}”.", "unknown")
-        )
-    if len(json.dumps(body.metadata)) > METADATA_MAX_BYTES:
-        raise TooLarge("metadata is larger than 16 KiB.")
+    endpoint = endpoint_of(request, body.endpoint)
+    check_metadata(body.metadata)
     hook = body.webhook
     if isinstance(hook, str):
         hook = JobWebhook(url=hook, events=[])
@@ -70,9 +66,24 @@ def _create(request: ApiRequest, body: JobIn) -> dict[str, Any]:
     )
     return job_json(
         job,
-        base=_base(request),
+        base=base_of(request),
         position=service.queue_position(job, is_rough=True),
     )
+
+
+def endpoint_of(request: ApiRequest, slug: str) -> Endpoint:
+    """Return an endpoint that the caller names; raise `InvalidInput`."""
+    endpoint = Endpoint.by_slug(slug)
+    if endpoint is None or not request.auth.allows_endpoint(endpoint.slug):
+        text = f"There is no endpoint “{slug}”."
+        raise InvalidInput(Problem("/endpoint", text, "unknown"))
+    return endpoint
+
+
+def check_metadata(metadata: dict[str, Any]) -> None:
+    """Raise `TooLarge` over 16 KiB."""
+    if len(json.dumps(metadata)) > METADATA_MAX_BYTES:
+        raise TooLarge("metadata is larger than 16 KiB.")
 
 
 @router.get(
@@ -85,12 +96,19 @@ def _create(request: ApiRequest, body: JobIn) -> dict[str, Any]:
 def list_jobs(request: ApiRequest, filters: Query[JobFilters]) -> HttpResponse:
     """Return the caller's jobs, newest first."""
     mine = request.auth.jobs().filter(owner=request.auth.owner)
-    found = filters.apply(request, mine).select_related(*RELATED)
+    return job_page(request, mine, filters)
+
+
+def job_page(
+    request: ApiRequest, jobs: QuerySet[Job], filters: JobFilters
+) -> HttpResponse:
+    """Return one page of those `jobs` that match."""
+    found = filters.apply(request, jobs).select_related(*RELATED)
     page = page_of(
         request, found.prefetch_related(*PREFETCHED), filters.limit, filters.cursor
     )
     positions = service.queue_positions(page["data"])
-    base = _base(request)
+    base = base_of(request)
     shown = [
         job_json(job, base=base, position=positions.get(job.pk)) for job in page["data"]
     ]
@@ -180,8 +198,9 @@ def _job(request: ApiRequest, job_id: UUID) -> Job:
 
 
 def _json(request: ApiRequest, job: Job) -> dict[str, Any]:
-    return job_json(job, base=_base(request), position=service.queue_position(job))
+    return job_json(job, base=base_of(request), position=service.queue_position(job))
 
 
-def _base(request: ApiRequest) -> str:
+def base_of(request: ApiRequest) -> str:
+    """Return how the caller reaches us."""
     return request.build_absolute_uri("/")[:-1]

@@ -16,17 +16,20 @@ EventType = Literal[
 ]
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """Take 5.0 for 5: to JSON Schema it is an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-PartNumber = Annotated[int, Field(ge=1, le=10_000), BeforeValidator(_whole)]
-Size = Annotated[int, Field(ge=0, lt=2**53), BeforeValidator(_whole)]
+PartNumber = Annotated[int, Field(ge=1, le=10_000), BeforeValidator(whole)]
+Size = Annotated[int, Field(ge=0, lt=2**53), BeforeValidator(whole)]
 
 
 BatchEventType = Literal[
-    "batch.completed", "batch.completed_with_failures", "batch.cancelled"
+    "batch.completed",
+    "batch.completed_with_failures",
+    "batch.cancelled",
+    "batch.failed",
 ]
 
 

@@ -4,6 +4,7 @@ It stores no status: what has become of it is counted from its jobs. Items that 
 jobs yet wait in chunks, and become jobs a few at a time (`services.batches`).
 """
 
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
@@ -41,10 +42,37 @@ class Batch(models.Model):
     in_flight = models.PositiveIntegerField(
         help_text="How many of its jobs may be on their way at a time."
     )
-    total = models.PositiveIntegerField(help_text="Items.")
-    next_index = models.PositiveIntegerField(
-        default=0, help_text="Items before this one are jobs."
+    batch_size = models.PositiveIntegerField(
+        null=True, help_text="Items in one job's `payload`. Blank: a job is one item."
     )
+    config = models.JSONField(
+        default=dict, blank=True, help_text="Wins over the endpoint's own."
+    )
+    max_attempts = models.PositiveSmallIntegerField(
+        null=True, help_text="Of each job, whatever its error. Blank: the endpoint's."
+    )
+    timeout_seconds = models.PositiveIntegerField(
+        null=True, help_text="From its creation on; what has not ended then is stopped."
+    )
+    total = models.PositiveIntegerField(
+        default=0, help_text="Jobs, as far as the source has been read."
+    )
+    next_index = models.PositiveIntegerField(
+        default=0, help_text="Those before this one have been made."
+    )
+    # Reading items that did not come with the request (services.enqueuing).
+    source = models.JSONField(default=dict, blank=True, editable=False)
+    cursor = models.JSONField(default=dict, blank=True, editable=False)
+    enqueued_at = models.DateTimeField(null=True, blank=True, editable=False)
+    enqueue_due_at = models.DateTimeField(null=True, default=now, editable=False)
+    enqueue_tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    enqueue_error = models.CharField(max_length=500, blank=True, editable=False)
+    # What a Cortex handler does when all items have ended: a job of its own, made once.
+    has_completion = models.BooleanField(default=False)
+    completion = models.ForeignKey(
+        "jobs.Job", models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    is_timed_out = models.BooleanField(default=False, editable=False)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=now, editable=False)
     ended_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -66,8 +94,16 @@ class Batch(models.Model):
 
     @property
     def is_all_jobs(self) -> bool:
-        """Whether no item waits to become a job."""
-        return self.next_index >= self.total or self.cancel_requested_at is not None
+        """Whether no item waits to become a job, or to be read."""
+        is_read = self.enqueued_at is not None and self.next_index >= self.total
+        return is_read or self.cancel_requested_at is not None
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When it is stopped, whatever has become of it by then."""
+        if self.timeout_seconds is None:
+            return None
+        return self.created_at + timedelta(seconds=self.timeout_seconds)
 
 
 class BatchChunk(models.Model):
@@ -76,6 +112,9 @@ class BatchChunk(models.Model):
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="chunks")
     first_index = models.PositiveIntegerField()
     items = models.JSONField()
+    problems = models.JSONField(
+        default=dict, help_text="{place in items: why it cannot become a job}"
+    )
 
     class Meta:
         ordering = ["first_index"]

@@ -70,6 +70,18 @@ class Endpoint(models.Model):
         default=dict, blank=True, help_text="JSON Schema (2020-12) of a job's input."
     )
     example_input = models.JSONField(default=dict, blank=True)
+    config = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What a batch handler is given; a batch's own config wins, key by key.",
+    )
+    overflow = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        help_text="An endpoint with the same handler that takes a part of large batches.",
+    )
     max_attempts = models.PositiveSmallIntegerField(default=3)
     on_unknown = models.CharField(
         max_length=10, choices=OnUnknown, default=OnUnknown.RESUBMIT

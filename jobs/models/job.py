@@ -18,6 +18,7 @@ from jobs.models.endpoint import Endpoint
 from jobs.models.ids import new_id
 from jobs.models.prepared import Prepared
 from jobs.models.upload import Upload
+from jobs.signatures import signature
 from jobs.states import ACTIVE, ENDS, Actor, JobStatus, Reason, check_move
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,12 @@ class Job(models.Model):
     )
     error_code = models.CharField(max_length=60, blank=True)
     error_message = models.TextField(blank=True)
+    error_signature = models.CharField(
+        max_length=200,
+        blank=True,
+        editable=False,
+        help_text="The message without what differs from job to job.",
+    )
     is_error_retryable = models.BooleanField(default=False)
     attempt_no = models.PositiveIntegerField(default=0)
     turn = models.BigIntegerField(
@@ -153,6 +160,12 @@ class Job(models.Model):
                 name="job_batch",
                 condition=Q(batch__isnull=False),
             ),
+            # The items of a batch in their order.
+            models.Index(
+                fields=["batch", "batch_index"],
+                name="job_batch_index",
+                condition=Q(batch__isnull=False),
+            ),
             # What is old enough to be deleted.
             models.Index(
                 fields=["finished_at"],
@@ -206,6 +219,7 @@ class Job(models.Model):
             **({"finished_at": moved_at} if to in ENDS else {}),
             # Only the sweeper moves a job without having finished a step for it.
             **({} if by is Actor.SWEEPER else {"takes": 0}),
+            **_signed(changes),
             **changes,
             "status": to,
             "moved_at": moved_at,
@@ -240,6 +254,11 @@ class Job(models.Model):
         """Return a job that `user` may see, with its endpoint but for its schema."""
         found: Job | None = _SEEN_BY[user.is_staff].first(pk=pk, user_id=user.pk)
         return found
+
+
+def _signed(changes: dict[str, Any]) -> dict[str, str]:
+    message = changes.get("error_message")
+    return {"error_signature": signature(message)} if message else {}
 
 
 def _seen_by(pk: UUID, user_id: int, *, is_staff: bool) -> JobQuerySet:

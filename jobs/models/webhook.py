@@ -33,8 +33,10 @@ BATCH_TYPES = {
     "COMPLETED": "batch.completed",
     "COMPLETED_WITH_FAILURES": "batch.completed_with_failures",
     "CANCELLED": "batch.cancelled",
+    "ENQUEUE_FAILED": "batch.failed",
+    "TIMED_OUT": "batch.failed",
 }
-ALL_TYPES = (*EVENT_TYPES.values(), *BATCH_TYPES.values())
+ALL_TYPES = (*EVENT_TYPES.values(), *dict.fromkeys(BATCH_TYPES.values()))
 TEST_TYPE = "webhook.test"
 OLD_SECRET_LIVES = timedelta(days=1)
 

@@ -1,4 +1,4 @@
-"""Batches: accept many items, make jobs of them a few at a time, count what became of them.
+"""Batches: accept many items, make jobs of them a few at a time, end when all have ended.
 
 Only as many items are jobs as may be on their way, so a batch of any size costs the
 queue, and everybody else in it, the same. `feed` may be repeated and may die at any
@@ -6,82 +6,165 @@ line: the next item and its job are written together.
 """
 
 import logging
-from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import field as field_of
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, QuerySet
-from django.db.models.functions import Left
-from django.urls import reverse
+from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 
 from jobs import conf
 from jobs.errors import Conflict, InvalidInput, Problem, TooLarge
 from jobs.models import Batch, BatchChunk, Endpoint, Job, JobEvent, Upload
-from jobs.services import inputs, release, webhooks
+from jobs.services import (
+    batch_json,
+    enqueuing,
+    inputs,
+    item_sources,
+    overflow,
+    release,
+    webhooks,
+)
 from jobs.services import jobs as single
 from jobs.states import ACTIVE, Actor, JobStatus
 
 logger = logging.getLogger(__name__)
 S = JobStatus
-FAILED = (S.FAILED, S.TIMED_OUT)
-AGAIN = (*FAILED, S.CANCELLED)
+AGAIN = (*batch_json.FAILED, S.CANCELLED)
 AT_ONCE = 200
-KINDS = ("waiting", "active", "completed", "failed", "cancelled", "deleted")
+PROBLEMS_TOLD = 100
+FILE_DELETED = "A file of this item was deleted before its turn came."
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a submitter may choose; the same names as in `Batch`."""
+
+    name: str = ""
+    metadata: Json = field_of(default_factory=dict)
+    priority: int = Job.Priority.NORMAL
+    workers: int | None = None
+    batch_size: int | None = None
+    config: Json = field_of(default_factory=dict)
+    max_attempts: int | None = None
+    timeout_seconds: int | None = None
+    has_completion: bool = False
+
+
+@dataclass(frozen=True)
+class _Row:
+    """An item that becomes a job; with a `problem`, one that has failed."""
+
+    index: int
+    input: Any
+    endpoint: Endpoint
+    problem: str = ""
+    source_job: Job | None = None
 
 
 # --- accept ---------------------------------------------------------------------------
-def check(endpoint: Endpoint, items: list[Any], *, owner: Any) -> None:
-    """Raise `InvalidInput` with the place of every mistake, `TooLarge` or `Conflict`."""
+def inputs_of(
+    endpoint: Endpoint,
+    items: list[Any],
+    *,
+    owner: Any,
+    batch_size: int | None = None,
+    common: Json | None = None,
+    field: str = "",
+) -> list[Any]:
+    """Return the inputs of the jobs that `items` become; `common` is what all have.
+
+    An item that is a text is for `field`.
+
+    Raise `InvalidInput` with the place of every mistake, `TooLarge` or `Conflict`.
+    """
+    check_endpoint(endpoint)
+    most = conf.BATCH_MAX_ITEMS
+    if len(items) > most:
+        text = f"{len(items):,} items; at most {most:,} fit in one request."
+        raise TooLarge(f"{text} Send more as a file.")
+    source: Json = {"input": common or {}, "field": field}
+    size = batch_size or 1
+    if batch_size:
+        groups = [items[at : at + size] for at in range(0, len(items), size)]
+        found: list[Any] = [{**source["input"], "payload": group} for group in groups]
+    else:
+        found = [item_sources.as_input(item, source, endpoint) for item in items]
+    _check(endpoint, found, owner=owner, size=batch_size)
+    return found
+
+
+def check_endpoint(endpoint: Endpoint) -> None:
+    """Raise `Conflict` where no work is taken."""
     if not endpoint.is_active:
         text = f"{endpoint.title} takes no new jobs now."
         raise Conflict(text, code="endpoint_paused")
-    if len(items) > conf.BATCH_MAX_ITEMS:
-        most = conf.BATCH_MAX_ITEMS
-        raise TooLarge(f"{len(items):,} items; at most {most:,} fit in one request.")
-    files = inputs.files_of(items, owner=owner)
+
+
+def _check(
+    endpoint: Endpoint, found: list[Any], *, owner: Any, size: int | None
+) -> None:
+    files = inputs.files_of(found, owner=owner)
     problems: list[Problem] = []
-    for index, item in enumerate(items):
+    for index, one in enumerate(found):
         try:
-            inputs.check(endpoint, item, files)
+            inputs.check(endpoint, one, files)
         except InvalidInput as error:
             problems += [
-                Problem(_place(index, one.pointer), one.message, one.code)
-                for one in error.problems
+                Problem(_place(index, told.pointer, size), told.message, told.code)
+                for told in error.problems
             ]
-        if len(problems) > 100:
+        if len(problems) > PROBLEMS_TOLD:
             break
     if problems:
         raise InvalidInput(*problems)
 
 
-def _place(index: int, pointer: str) -> str:
-    return f"/items/{index}{pointer.removeprefix('/input')}"
+def _place(index: int, pointer: str, size: int | None) -> str:
+    """Return where an item stands in the request, from its place in a job's input."""
+    rest = pointer.removeprefix("/input")
+    if not size:
+        return f"/items/{index}{rest}"
+    number, _, inside = rest.removeprefix("/payload/").partition("/")
+    if not rest.startswith("/payload/") or not number.isdigit():
+        return f"/items/{index * size}{rest}"
+    place = f"/items/{index * size + int(number)}"
+    return f"{place}/{inside}" if inside else place
 
 
 def create(
     *,
     owner: Any,
     endpoint: Endpoint,
-    items: list[dict[str, Any]],
-    name: str = "",
-    metadata: dict[str, Any] | None = None,
-    priority: int = Job.Priority.NORMAL,
-    workers: int | None = None,
+    options: Options,
+    items: list[Any] | None = None,
+    source: Json | None = None,
 ) -> Batch:
-    """Accept a batch; its first jobs are made by the next `feed`. Raises as `check`."""
-    check(endpoint, items, owner=owner)
-    named = {pk for item in items for pk in inputs.uploads_of(item)}
+    """Accept a batch: `items` of `inputs_of`, or a `source` of `item_sources.check`.
+
+    Its first jobs are made by the next `feed`.
+    """
+    check_endpoint(endpoint)
+    items = items or []
     with transaction.atomic():
         batch = Batch.objects.create(
             owner=owner,
             endpoint=endpoint,
-            name=name,
-            metadata=metadata or {},
-            priority=priority,
-            in_flight=in_flight(workers),
+            name=options.name,
+            metadata=options.metadata,
+            priority=options.priority,
+            in_flight=in_flight(options.workers),
+            batch_size=options.batch_size,
+            config=options.config,
+            max_attempts=options.max_attempts,
+            timeout_seconds=options.timeout_seconds,
+            has_completion=options.has_completion,
             total=len(items),
+            source=source or {},
+            enqueued_at=None if source else now(),
         )
         BatchChunk.objects.bulk_create(
             BatchChunk(
@@ -89,8 +172,9 @@ def create(
             )
             for start in range(0, len(items), AT_ONCE)
         )
-        # Files that items need no longer expire with the unfinished ones.
-        Upload.objects.filter(pk__in=named).update(expires_at=None)
+        enqueuing.keep_files(items)
+        if source:
+            enqueuing.begin(batch)
     return batch
 
 
@@ -101,8 +185,9 @@ def in_flight(workers: int | None) -> int:
 
 # --- make jobs ------------------------------------------------------------------------
 def feed() -> None:
-    """Bring every open batch on: make jobs, cancel, end."""
-    for batch in Batch.objects.open().select_related("endpoint", "owner"):
+    """Bring every open batch on: have it read, make jobs, cancel, end."""
+    related = ("endpoint__overflow", "owner", "completion")
+    for batch in Batch.objects.open().select_related(*related):
         try:
             _bring_on(batch)
         except Exception:
@@ -110,50 +195,58 @@ def feed() -> None:
 
 
 def _bring_on(batch: Batch) -> None:
+    if batch.deadline and batch.deadline <= now():
+        _time_out(batch)
     if batch.cancel_requested_at:
         _cancel_some(batch)
-    elif batch.endpoint.is_active and not batch.is_all_jobs:
-        _make_jobs(batch)
+    else:
+        enqueuing.go_on_if_due(batch)
+        if batch.endpoint.is_active and batch.next_index < batch.total:
+            _make_jobs(batch)
     if batch.is_all_jobs:
         _end_if_done(batch)
 
 
 def _make_jobs(batch: Batch) -> None:
-    active = batch.jobs.filter(status__in=ACTIVE).count()
+    active = batch.jobs.filter(status__in=ACTIVE, is_replaced=False).count()
     room, start = batch.in_flight - active, batch.next_index
     chunk = batch.chunks.filter(first_index__lte=start).last() if room > 0 else None
     if chunk is None:
         return
-    items = chunk.items[start - chunk.first_index :][:room]
-    after = start + len(items)
+    places = overflow.places(batch, min(room, AT_ONCE))
+    skipped = start - chunk.first_index
+    items = chunk.items[skipped:][: len(places)]
+    rows = [
+        _Row(start + at, item, place, chunk.problems.get(str(skipped + at), ""))
+        for at, (item, place) in enumerate(zip(items, places, strict=False))
+    ]
+    after = start + len(rows)
     with transaction.atomic():
         here = Batch.objects.filter(pk=batch.pk, next_index=start)
         if not here.filter(cancel_requested_at=None).update(next_index=after):
             return  # somebody else was first
-        _write(batch, list(enumerate(items, start=start)))
+        _write(batch, rows)
         if after == chunk.first_index + len(chunk.items):
             chunk.delete()
     batch.next_index = after
 
 
-def _write(
-    batch: Batch, items: list[tuple[int, Any]], sources: dict[int, Job] | None = None
-) -> None:
-    """Write jobs for (index, input) pairs, with their events and files."""
-    turn = release.next_turn(batch.endpoint, batch.owner, batch.priority)
+def _write(batch: Batch, rows: list[_Row]) -> None:
+    """Write jobs, with their events and files."""
+    turn = _turns(batch)
     jobs = [
         Job(
             owner=batch.owner,
-            endpoint=batch.endpoint,
+            endpoint=row.endpoint,
             batch=batch,
-            batch_index=index,
-            input=input,
+            batch_index=row.index,
+            input=row.input,
             metadata=batch.metadata,
             priority=batch.priority,
-            turn=turn + number,
-            source_job=(sources or {}).get(index),
+            turn=turn(row.endpoint),
+            source_job=row.source_job,
         )
-        for number, (index, input) in enumerate(items)
+        for row in rows
     ]
     Job.objects.bulk_create(jobs)
     JobEvent.objects.bulk_create(
@@ -166,14 +259,40 @@ def _write(
         for pk, uploads in named.items()
         for upload in set(uploads) & set(there)
     )
+    for job, row in zip(jobs, rows, strict=True):
+        is_gone = bool(set(named[job.pk]) - set(there)) and not row.source_job
+        problem = row.problem or (FILE_DELETED if is_gone else "")
+        if problem:
+            told = {"error_code": batch_json.BAD_ITEM, "error_message": problem}
+            job.advance(S.FAILED, by=Actor.SUBMITTER, **told)
 
 
-# --- cancel, retry, end ---------------------------------------------------------------
+def _turns(batch: Batch) -> Callable[[Endpoint], int]:
+    """Return what gives the turn of each next job at an endpoint."""
+    after: dict[int, int] = {}
+
+    def turn(endpoint: Endpoint) -> int:
+        if endpoint.pk not in after:
+            told = release.next_turn(endpoint, batch.owner, batch.priority)
+            after[endpoint.pk] = told - 1
+        after[endpoint.pk] += 1
+        return after[endpoint.pk]
+
+    return turn
+
+
+# --- cancel, retry --------------------------------------------------------------------
 def request_cancel(batch: Batch) -> None:
     """Make no more jobs of a batch, and ask for the end of those there are."""
     rows = Batch.objects.filter(pk=batch.pk, ended_at=None, cancel_requested_at=None)
     rows.update(cancel_requested_at=now())
     batch.refresh_from_db()
+
+
+def _time_out(batch: Batch) -> None:
+    rows = Batch.objects.filter(pk=batch.pk, ended_at=None, cancel_requested_at=None)
+    if rows.update(cancel_requested_at=now(), is_timed_out=True):
+        batch.refresh_from_db(fields=["cancel_requested_at", "is_timed_out"])
 
 
 def _cancel_some(batch: Batch) -> None:
@@ -182,31 +301,49 @@ def _cancel_some(batch: Batch) -> None:
         single.request_cancel(job)
 
 
-def retry_failed(batch: Batch) -> int:
-    """Run the items again that have no result; return how many.
+def retry_failed(batch: Batch, only: Q | None = None) -> int:
+    """Run the items again that have no result, or those of them that match `only`.
 
-    A cancelled batch goes on with the items that it had not begun.
+    Return how many. A cancelled batch goes on with the items that it had not begun, and
+    without its time limit. Items that are no usable input stay as they are.
     """
     count, found = 0, AT_ONCE
     while found == AT_ONCE:
-        found = _retry_some(batch)
+        found = _retry_some(batch, only or Q())
         count += found
     batch.refresh_from_db()
     return count
 
 
-def _retry_some(batch: Batch) -> int:
+def _retry_some(batch: Batch, only: Q) -> int:
     with transaction.atomic():
         here = _locked(batch)
-        failed = batch.jobs.filter(is_replaced=False, status__in=AGAIN)
-        some = list(failed.order_by("batch_index")[:AT_ONCE])
+        failed = batch.jobs.filter(only, is_replaced=False, status__in=AGAIN)
+        failed = failed.exclude(error_code=batch_json.BAD_ITEM)
+        some = list(failed.select_related("endpoint").order_by("batch_index")[:AT_ONCE])
         Job.objects.filter(pk__in=[job.pk for job in some]).update(is_replaced=True)
-        here.update(ended_at=None, cancel_requested_at=None)
-        pairs = [(job.batch_index or 0, job.input) for job in some]
-        _write(batch, pairs, {job.batch_index or 0: job for job in some})
+        _reopen(here, has_items=bool(some))
+        rows = [
+            _Row(job.batch_index or 0, job.input, job.endpoint, source_job=job)
+            for job in some
+        ]
+        _write(batch, rows)
     return len(some)
 
 
+def _reopen(here: QuerySet[Batch], *, has_items: bool) -> None:
+    """Have the loop go on with a batch; what came after its items only if that failed."""
+    batch = here.select_related("completion").get()
+    again = batch.completion and batch.completion.status in AGAIN
+    goes_on = batch.cancel_requested_at is not None
+    if has_items or again or goes_on:
+        changes: Json = {"completion": None} if again else {}
+        if goes_on:
+            changes |= {"timeout_seconds": None, "is_timed_out": False}
+        here.update(ended_at=None, cancel_requested_at=None, **changes)
+
+
+# --- end ------------------------------------------------------------------------------
 def _end_if_done(batch: Batch) -> None:
     """End a batch whose jobs all have; its webhooks are told once."""
     if batch.jobs.filter(status__in=ACTIVE).exists():
@@ -216,12 +353,41 @@ def _end_if_done(batch: Batch) -> None:
         # Once more: somebody may have run failed items again since.
         if batch.jobs.filter(status__in=ACTIVE).exists():
             return
+        batch.refresh_from_db()
+        if _wants_completion(batch):
+            _complete(batch)
+            return
         if not here.update(ended_at=now()):
             return
         batch.refresh_from_db()
-        counted = counts([batch])[batch.pk]
-        shown = batch_json(batch, counted)
-        webhooks.announce_batch(batch.owner, status_of(batch, counted), shown)
+        counted = batch_json.counts([batch])[batch.pk]
+        shown = batch_json.batch_json(batch, counted)
+        status = batch_json.status_of(batch, counted)
+        webhooks.announce_batch(batch.owner, status, shown)
+
+
+def _wants_completion(batch: Batch) -> bool:
+    is_stopped = batch.cancel_requested_at or batch.enqueue_error
+    return bool(batch.has_completion and not is_stopped and batch.completion_id is None)
+
+
+def _complete(batch: Batch) -> None:
+    """Make the one job that comes after all items; the batch's row is locked.
+
+    It counts as no item, and an empty payload tells it from all others.
+    """
+    job = Job.objects.create(
+        owner=batch.owner,
+        endpoint=batch.endpoint,
+        batch=batch,
+        is_replaced=True,
+        input={"payload": []},
+        metadata=batch.metadata,
+        priority=batch.priority,
+        turn=release.next_turn(batch.endpoint, batch.owner, batch.priority),
+    )
+    job.events.create(new_status=job.status, actor=Actor.USER)
+    Batch.objects.filter(pk=batch.pk).update(completion=job)
 
 
 def _locked(batch: Batch) -> QuerySet[Batch]:
@@ -229,77 +395,3 @@ def _locked(batch: Batch) -> QuerySet[Batch]:
     here = Batch.objects.filter(pk=batch.pk)
     here.select_for_update().get()
     return here
-
-
-# --- count ----------------------------------------------------------------------------
-def counts(batches: list[Batch]) -> dict[Any, Counter[str]]:
-    """Return {batch id: how many items are where}, in one query for all."""
-    found: dict[Any, Counter[str]] = {
-        one.pk: Counter(waiting=one.total - one.next_index) for one in batches
-    }
-    rows = Job.objects.filter(batch__in=found, is_replaced=False).order_by()
-    for pk, status, count in rows.values_list("batch", "status").annotate(Count("pk")):
-        found[pk][_kind(status)] += count
-    for one in batches:
-        counted = found[one.pk]
-        counted["deleted"] = one.total - counted.total()
-        if one.cancel_requested_at:
-            # What was never begun is cancelled with the rest.
-            counted["cancelled"] += counted.pop("waiting")
-    return found
-
-
-def _kind(status: str) -> str:
-    if status in ACTIVE:
-        return "active"
-    if status in FAILED:
-        return "failed"
-    return "completed" if status == S.COMPLETED else "cancelled"
-
-
-def status_of(batch: Batch, counted: Counter[str]) -> str:
-    """Return a batch's status in one word, from its counts."""
-    if counted["active"] or counted["waiting"]:
-        if batch.cancel_requested_at:
-            return "CANCELLING"
-        return "RUNNING" if counted["waiting"] < batch.total else "PENDING"
-    if batch.cancel_requested_at or counted["cancelled"] == batch.total:
-        return "CANCELLED"
-    has_failures = counted["failed"] or counted["cancelled"]
-    return "COMPLETED_WITH_FAILURES" if has_failures else "COMPLETED"
-
-
-def batch_json(
-    batch: Batch, counted: Counter[str], *, base: str = settings.PUBLIC_URL
-) -> dict[str, Any]:
-    """Return a batch as the API and webhooks show it."""
-    path = reverse("api:read_batch", kwargs={"batch_id": batch.pk})
-    url = f"{base}{path}"
-    return {
-        "id": str(batch.pk),
-        "endpoint": batch.endpoint.slug,
-        "name": batch.name,
-        "status": status_of(batch, counted),
-        "total": batch.total,
-        "counts": {kind: counted[kind] for kind in KINDS},
-        "metadata": batch.metadata,
-        "workers": batch.in_flight,
-        "cancel_requested": batch.cancel_requested_at is not None,
-        "created_at": batch.created_at,
-        "ended_at": batch.ended_at,
-        "urls": {
-            "self": url,
-            "items": f"{url}/items",
-            "cancel": f"{url}/cancel",
-            "retry_failed": f"{url}/retry_failed",
-            "web": f"{base}{reverse('batch', kwargs={'batch_id': batch.pk})}",
-        },
-    }
-
-
-def failures(batch: Batch) -> list[tuple[str, str, int]]:
-    """Return (code, message, how many) of its failed items, the most frequent first."""
-    failed = batch.jobs.filter(is_replaced=False, status__in=FAILED).order_by()
-    message = Left("error_message", 200)
-    rows = failed.values_list("error_code", message).annotate(number=Count("pk"))
-    return list(rows.order_by("-number", "error_code")[:20])

@@ -17,12 +17,13 @@ from jsonschema.exceptions import ValidationError
 from jobs import clean_json, conf, input_schemas, links
 from jobs.errors import InvalidInput, Problem, TooLarge
 from jobs.models import Attempt, Endpoint, Job, Upload
-from jobs.services import content_types, downloads
+from jobs.services import bucket_sources, content_types, cortex, downloads
 
 _UPLOAD = re.compile(
     r"^upload:([0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12})$"
 )
 LINK_BYTES = 512
+OURS = ("_slipway", "_batch")
 _WORDS = {
     "string": "text",
     "integer": "a whole number",
@@ -50,7 +51,7 @@ def check(endpoint: Endpoint, input: Any, files: Mapping[UUID, Upload]) -> None:
     if not input and endpoint.contract == Endpoint.Contract.PLAIN:
         text = "Send at least one field: RunPod drops an empty input."
         raise InvalidInput(Problem("/input", text, "required"))
-    clean_json.check(input, "/input")
+    check_storable(input)
     # RunPod takes 10 MB; each file becomes a link, which is longer than its name.
     size = len(json.dumps(input)) + LINK_BYTES * len(uploads_of(input))
     if size > conf.INPUT_MAX_BYTES:
@@ -60,8 +61,11 @@ def check(endpoint: Endpoint, input: Any, files: Mapping[UUID, Upload]) -> None:
         for error in input_schemas.errors(endpoint.input_schema, input)
         for problem in _problems(error)
     ]
-    if "_slipway" in input:
-        problems.append(Problem("/input/_slipway", "This name is ours.", "reserved"))
+    problems += [
+        Problem(f"/input/{name}", "This name is ours.", "reserved")
+        for name in OURS
+        if name in input
+    ]
     wrong = {problem.pointer for problem in problems}
     fields = endpoint.file_fields()
     for pointer, value in _strings(input, "/input"):
@@ -71,6 +75,11 @@ def check(endpoint: Endpoint, input: Any, files: Mapping[UUID, Upload]) -> None:
             problems.append(problem)
     if problems:
         raise InvalidInput(*problems)
+
+
+def check_storable(input: Any) -> None:
+    """Raise `InvalidInput` for what a database would not take."""
+    clean_json.check(input, "/input")
 
 
 def uploads_of(input: Any) -> list[UUID]:
@@ -101,6 +110,11 @@ def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
     found = Upload.objects.in_bulk(uploads_of(job.input))
     urls = {pk: downloads.for_worker(upload, lives) for pk, upload in found.items()}
     input: dict[str, Any] = _with_links(job.input, urls)
+    for name in job.endpoint.file_fields():
+        if str(input.get(name, "")).startswith("s3://"):
+            input[name] = bucket_sources.link(input[name], lives)
+    if job.batch_id and "payload" in input:
+        input["_batch"] = cortex.envelope(job)
     if job.endpoint.contract == Endpoint.Contract.SLIPWAY:
         input["_slipway"] = {
             "job": str(job.pk),
@@ -147,6 +161,9 @@ def _file_problem(
         return Problem(pointer, text, "file") if text else None
     if field is None:
         return None
+    if value.startswith("s3://"):
+        text = bucket_sources.refusal(value)
+        return Problem(pointer, text, "file") if text else None
     if not re.match(r"^https?://[^\s/@]+(/\S*)?$", value):
         text = "Give an uploaded file (upload:<id>) or an http(s):// address."
         return Problem(pointer, text, "file")
@@ -221,7 +238,7 @@ def _unknown(error: ValidationError, pointer: str) -> list[Problem]:
     problems = []
     for name in instance:
         is_matched = any(input_schemas.matches(pattern, name) for pattern in patterns)
-        if name in known or name == "_slipway" or is_matched:
+        if name in known or name in OURS or is_matched:
             continue
         near = get_close_matches(name, known, n=1)
         hint = f"Did you mean “{near[0]}”?" if near else f"Known: {', '.join(known)}."

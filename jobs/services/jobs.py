@@ -97,16 +97,21 @@ def request_cancel(job: Job) -> bool:
 
 def run_again(job: Job, *, owner: Any) -> Job:
     """Create a new job with the same input; `source_job` says where it comes from."""
-    return create(
-        owner=owner,
-        endpoint=job.endpoint,
-        input=job.input,
-        metadata=job.metadata,
-        priority=job.priority,
-        source_job=job,
-        webhook_url=job.webhook_url,
-        webhook_events=job.webhook_events,
-    )
+    with transaction.atomic():
+        again = create(
+            owner=owner,
+            endpoint=job.endpoint,
+            input=job.input,
+            metadata=job.metadata,
+            priority=job.priority,
+            source_job=job,
+            webhook_url=job.webhook_url,
+            webhook_events=job.webhook_events,
+        )
+        if job.batch_id and "payload" in job.input:
+            # Its handler needs the batch's config; the batch does not count it.
+            Job.objects.filter(pk=again.pk).update(batch=job.batch_id, is_replaced=True)
+    return again
 
 
 def queue_positions(jobs: list[Job]) -> dict[UUID, int]:

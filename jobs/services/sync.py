@@ -13,7 +13,7 @@ from django.utils.timezone import now
 
 from jobs import clean_json
 from jobs.failpoints import failpoint
-from jobs.models import Attempt, Endpoint, Job
+from jobs.models import Attempt, Batch, Endpoint, Job
 from jobs.runpod import RemoteJob
 from jobs.runpod.errors import EndpointNotFound, JobNotFound, Refused, RunPodError
 from jobs.services import alerts, artifacts, endpoints, not_found, progress
@@ -23,6 +23,7 @@ S = JobStatus
 # Where a result is still welcome.
 OPEN = REMOTE | {S.PENDING, S.SUBMITTING}
 ERROR_MAX = 4000
+OF_THE_INPUT = ("invalid_input", "input_unavailable")
 OVERDUE_AT_ONCE = 500
 # Errors of the platform, not of the job: another attempt may well succeed.
 _LOST = ("job timed out after", "worker lost")
@@ -153,7 +154,7 @@ def fail(job: Job, attempt: Attempt, code: str, message: str, retryable: bool) -
         return
     Attempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=now())
     tries = job.attempts.count()
-    if retryable and tries < job.endpoint.max_attempts:
+    if tries < _max_attempts(job, code, retryable=retryable):
         due_at = now() + timedelta(seconds=min(60, 2**tries))
         job.advance(
             S.PENDING, by=Actor.SYNC, due_at=due_at, progress={}, progress_seq=0
@@ -166,6 +167,19 @@ def fail(job: Job, attempt: Attempt, code: str, message: str, retryable: bool) -
         error_message=message[:ERROR_MAX],
         is_error_retryable=retryable,
     )
+
+
+def _max_attempts(job: Job, code: str, *, retryable: bool) -> int:
+    """Return how many attempts a job that failed like this may have.
+
+    Where a batch says it, whatever went wrong is tried again, unless it was the input.
+    """
+    if job.batch_id:
+        told = Batch.objects.filter(pk=job.batch_id).values_list("max_attempts")
+        own = told[0][0]
+        if own is not None:
+            return 0 if code in OF_THE_INPUT else own
+    return job.endpoint.max_attempts if retryable else 0
 
 
 def time_out_overdue(endpoint: Endpoint) -> None:

@@ -16,7 +16,7 @@ from django.utils.timezone import now
 
 from jobs import conf, nudge
 from jobs.errors import Conflict
-from jobs.models import Upload
+from jobs.models import Batch, Upload
 from jobs.services import content_types, filenames, image_sizes, quotas
 from jobs.services.holds import Hold
 from jobs.states import ACTIVE
@@ -236,6 +236,9 @@ def discard(upload: Upload) -> None:
     """Delete an upload because its owner says so; a running job may need it (`Conflict`)."""
     if upload.jobs.filter(status__in=ACTIVE).exists():
         text = f"A job that has not ended needs {upload.filename}."
+        raise Conflict(text, code="in_use")
+    if Batch.objects.filter(source__upload=str(upload.pk), enqueued_at=None).exists():
+        text = f"The items of a batch are being read from {upload.filename}."
         raise Conflict(text, code="in_use")
     delete(upload)
 

@@ -32,14 +32,17 @@ def local() -> LocalStore:
     return LocalStore(settings.STORE_DIR)
 
 
-def bucket() -> "BucketStore":
-    """Return the store in the bucket; raise `StoreError` where none is configured."""
+def bucket(name: str = "") -> "BucketStore":
+    """Return the store in the bucket, or in another one at the same place.
+
+    Raise `StoreError` where none is configured.
+    """
     from django.conf import settings  # noqa: PLC0415
 
-    if not settings.S3_BUCKET:
+    if not (settings.S3_BUCKET or (name and settings.S3_KEYS[0])):
         raise StoreError("This file lies in a bucket, and S3_BUCKET is not set.")
     return _bucket(
-        settings.S3_BUCKET,
+        name or settings.S3_BUCKET,
         settings.S3_ENDPOINT_URL,
         settings.S3_REGION,
         settings.S3_KEYS,

@@ -111,6 +111,22 @@ class BucketStore:
             ResponseContentDisposition=served.content_disposition,
         )
 
+    def objects(self, prefix: str, after: str = "") -> Iterator[str]:
+        """Yield the keys below `prefix` in their order, those that come after `after`."""
+        more: dict[str, Any] = {"StartAfter": after} if after else {}
+        while True:
+            with _errors():
+                page = self.client.list_objects_v2(
+                    Bucket=self.bucket, Prefix=prefix, MaxKeys=LISTED_AT_ONCE, **more
+                )
+            for found in page.get("Contents", []):
+                # What consoles make to show an empty folder is no file.
+                if not found["Key"].endswith("/"):
+                    yield found["Key"]
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
     # --- files that come in parts -----------------------------------------------------
     def begin(self, key: str) -> str:
         """Begin a file in parts; return the bucket's id for it."""

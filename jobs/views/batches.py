@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from jobs.models import Batch
+from jobs.services import batch_json
 from jobs.services import batches as service
 
 PAGE = 25
@@ -21,7 +22,7 @@ PAGE = 25
 def batch_list(request: HttpRequest) -> HttpResponse:
     """List batches, newest first, with what became of each."""
     page = Paginator(_visible(request), PAGE).get_page(request.GET.get("page"))
-    counted = service.counts(list(page.object_list))
+    counted = batch_json.counts(list(page.object_list))
     rows = [(batch, _shown(batch, counted[batch.pk])) for batch in page.object_list]
     return render(request, "batches/list.html", {"page": page, "rows": rows})
 
@@ -62,7 +63,7 @@ def retry_failed(request: HttpRequest, batch_id: UUID) -> HttpResponse:
 
 def _visible(request: HttpRequest) -> Any:
     seen = Batch.objects.visible_to(request.user)
-    return seen.select_related("endpoint", "owner")
+    return seen.select_related("endpoint", "owner", "completion")
 
 
 def _one(request: HttpRequest, batch_id: UUID) -> Batch:
@@ -71,10 +72,10 @@ def _one(request: HttpRequest, batch_id: UUID) -> Batch:
 
 
 def _context(found: Batch) -> dict[str, Any]:
-    counted = service.counts([found])[found.pk]
+    counted = batch_json.counts([found])[found.pk]
     return {
         "batch": found,
-        "failures": service.failures(found),
+        "failures": batch_json.failures(found),
         "newest": found.jobs.filter(is_replaced=False).select_related(
             "endpoint", "owner"
         )[:10],
@@ -92,10 +93,10 @@ def _shown(batch: Batch, counted: Any) -> dict[str, Any]:
         "waiting": "wait",
     }
     parts = [
-        (kind, counted[kind], 100 * counted[kind] / batch.total, tone)
+        (kind, counted[kind], 100 * counted[kind] / max(1, batch.total), tone)
         for kind, tone in tones.items()
     ]
-    status = service.status_of(batch, counted)
+    status = batch_json.status_of(batch, counted)
     return {
         "status": status,
         "label": status.replace("_", " ").capitalize(),

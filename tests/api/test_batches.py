@@ -49,7 +49,7 @@ def test_a_batch_is_created_read_and_its_items_listed(api):
         (body(0), 400, "#/items"),
         (body(5), 413, ""),
         ({"endpoint": "nope", "items": [{"a": 1}]}, 422, "#/endpoint"),
-        ({"endpoint": "blur", "items": [{"a": 1}, 5]}, 400, "#/items/1"),
+        ({"endpoint": "blur", "items": [{"a": 1}, 5]}, 422, "#/items/1"),
         ({"endpoint": "blur", "items": [{}]}, 422, "#/items/0"),
         (body(workers=0), 400, "#/workers"),
         (body(status="COMPLETED"), 400, "#/status"),

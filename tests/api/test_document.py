@@ -14,8 +14,15 @@ from hypothesis import HealthCheck, settings
 from schemathesis.config import SchemathesisConfig
 
 from jobs import rates
-from jobs.services import batches, subscriptions, webhooks
-from tests.factories import make_endpoint, make_job, make_key, make_upload, make_user
+from jobs.services import subscriptions, webhooks
+from tests.factories import (
+    make_batch,
+    make_endpoint,
+    make_job,
+    make_key,
+    make_upload,
+    make_user,
+)
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "15"))
@@ -55,9 +62,7 @@ def real():
         "upload_id": str(make_upload(owner=alice).pk),
         "webhook_id": str(hook.pk),
         "delivery_id": str(webhooks.send_test(hook).pk),
-        "batch_id": str(
-            batches.create(owner=alice, endpoint=make_endpoint(), items=[{"a": 1}]).pk
-        ),
+        "batch_id": str(make_batch([{"a": 1}], owner=alice).pk),
         "slug": make_endpoint().slug,
     }
 

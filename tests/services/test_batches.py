@@ -7,23 +7,28 @@ from django.utils.timezone import now
 
 from jobs.errors import Conflict, InvalidInput, TooLarge
 from jobs.models import Batch, BatchChunk, Job
-from jobs.services import batches, release, retention
+from jobs.services import batch_json, batches, release, retention
 from jobs.states import Actor, JobStatus
-from tests.factories import SCHEMA, make_endpoint, make_job, make_upload, make_user
+from tests.factories import (
+    SCHEMA,
+    make_batch,
+    make_endpoint,
+    make_job,
+    make_upload,
+    make_user,
+)
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
 
 def make(count=3, **fields):
-    endpoint = make_endpoint()
-    items = [{"n": n} for n in range(count)]
-    return batches.create(owner=make_user(), endpoint=endpoint, items=items, **fields)
+    return make_batch([{"n": n} for n in range(count)], **fields)
 
 
 def counted(batch):
     batch.refresh_from_db()
-    found = batches.counts([batch])[batch.pk]
-    return batches.status_of(batch, found), {k: v for k, v in found.items() if v}
+    found = batch_json.counts([batch])[batch.pk]
+    return batch_json.status_of(batch, found), {k: v for k, v in found.items() if v}
 
 
 def end(job, status=JobStatus.COMPLETED):
@@ -138,7 +143,7 @@ def test_a_bad_item_is_named_and_nothing_is_created():
     upload = f"upload:{make_upload().pk}"
     items = [{"media": upload}, {"media": upload, "stlye": 1}, {}]
     with pytest.raises(InvalidInput) as caught:
-        batches.create(owner=make_user(), endpoint=endpoint, items=items)
+        make_batch(items, endpoint=endpoint)
     assert [one.pointer for one in caught.value.problems] == [
         "/items/1/stlye",
         "/items/2/media",
@@ -152,10 +157,9 @@ def test_too_many_items_or_a_paused_endpoint_are_refused(settings):
     with pytest.raises(TooLarge):
         make(3)
     with pytest.raises(Conflict):
-        batches.create(
-            owner=make_user(),
+        make_batch(
+            [{}],
             endpoint=make_endpoint("off", is_active=False),
-            items=[{}],
         )
 
 
@@ -164,7 +168,7 @@ def test_files_of_items_stay_and_belong_to_their_jobs():
     assert upload.expires_at is not None
     endpoint = make_endpoint()
     items = [{"media": f"upload:{upload.pk}"}] * 2
-    batch = batches.create(owner=make_user(), endpoint=endpoint, items=items)
+    batch = make_batch(items, endpoint=endpoint)
     upload.refresh_from_db()
     assert upload.expires_at is None
     batches.feed()
@@ -200,7 +204,7 @@ def test_checking_many_items_asks_for_their_files_once(
     items = [{"media": f"upload:{make_upload().pk}"} for _ in range(20)]
     alice = make_user()
     with django_assert_max_num_queries(1):
-        batches.check(endpoint, items, owner=alice)
+        batches.inputs_of(endpoint, items, owner=alice)
 
 
 def test_jobs_gone_by_age_are_counted_as_deleted_and_the_batch_goes_last():

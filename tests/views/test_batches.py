@@ -3,9 +3,9 @@
 import pytest
 
 from jobs.models import Batch
-from jobs.services import batches
+from jobs.services import batch_json, batches
 from jobs.states import JobStatus
-from tests.factories import make_endpoint, make_user
+from tests.factories import make_batch, make_user
 from tests.services.test_batches import end
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
@@ -20,9 +20,7 @@ def alice(client):
 @pytest.fixture
 def batch():
     items = [{"n": n} for n in range(4)]
-    made = batches.create(
-        owner=make_user(), endpoint=make_endpoint(), items=items, name="night"
-    )
+    made = make_batch(items, name="night")
     batches.feed()
     return made
 
@@ -50,13 +48,15 @@ def test_failures_are_grouped_and_run_again(alice, batch):
     for job in batch.jobs.all():
         end(job, JobStatus.FAILED)
     batch.jobs.filter(batch_index__lt=3).update(
-        error_code="worker_error", error_message="<b>CUDA out of memory</b>"
+        error_code="worker_error",
+        error_message="<b>CUDA out of memory</b>",
+        error_signature="<b>CUDA out of memory</b>",
     )
     batches.feed()
     page = text(alice.get(f"/batches/{batch.pk}/"))
     assert "Completed with failures" in page
     assert "&lt;b&gt;CUDA out of memory" in page
-    assert batches.failures(batch)[0][2] == 3
+    assert batch_json.failures(batch)[0].number == 3
     assert "Run 4 again" in page
     answer = alice.post(f"/batches/{batch.pk}/retry/", follow=True)
     assert "4 items run again" in text(answer)

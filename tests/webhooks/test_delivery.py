@@ -13,7 +13,7 @@ from jobs import conf, courier
 from jobs.models import Delivery, DeliveryTry, Job, Webhook
 from jobs.services import batches, jobs, subscriptions, webhooks
 from jobs.states import Actor, JobStatus
-from tests.factories import make_endpoint, make_job, make_user
+from tests.factories import make_batch, make_endpoint, make_job, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -352,9 +352,7 @@ def test_the_end_of_a_batch_is_told_once(receiver, deliver):
     some, other = receiver(), receiver()
     subscribe(some.url, "batch.completed_with_failures")
     subscribe(other.url, "batch.completed")
-    batch = batches.create(
-        owner=make_user(), endpoint=make_endpoint(), items=[{"n": 1}, {"n": 2}]
-    )
+    batch = make_batch([{"n": 1}, {"n": 2}])
     batches.feed()
     for job in batch.jobs.all():
         assert job.advance(JobStatus.SUBMITTING, by=Actor.SUBMITTER, attempt_no=1)

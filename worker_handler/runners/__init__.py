@@ -11,6 +11,8 @@ BUILT_IN = {
     "anonymize": "runners.anonymize:Anonymize",
     "echo": "runners.echo:Echo",
 }
+if os.environ.get("SLIPWAY_BATCH"):
+    BUILT_IN["batch"] = "batch:Batch"
 
 
 def runner_class(id: str) -> type[Runner]:
@@ -37,4 +39,5 @@ def ready_runner(id: str) -> Runner:
 
 def default_id() -> str:
     """Return the runner used when a job names none (`SLIPWAY_RUNNER`)."""
-    return os.environ.get("SLIPWAY_RUNNER", "anonymize")
+    usual = "batch" if "batch" in BUILT_IN else "anonymize"
+    return os.environ.get("SLIPWAY_RUNNER", usual)
