@@ -134,6 +134,21 @@ class Endpoint(models.Model):
             input_schemas.check(self.input_schema)
         except SchemaError as error:
             raise ValidationError({"input_schema": error.message}) from None
+        if not isinstance(self.config, dict):
+            raise ValidationError({"config": "Write an object: {…}."})
+        problem = self._overflow_problem()
+        if problem:
+            raise ValidationError({"overflow": problem})
+
+    def _overflow_problem(self) -> str:
+        other = self.overflow
+        if other is None:
+            return ""
+        if other.pk == self.pk:
+            return "Choose another endpoint."
+        if (other.contract, other.runner) != (self.contract, self.runner):
+            return f"{other} must have the same runner and contract."
+        return ""
 
     @property
     def base_url(self) -> str:

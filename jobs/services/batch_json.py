@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Avg, Count, F, Min
+from django.db.models import Avg, Count, F, Min, Q
 from django.urls import reverse
 from django.utils.timezone import now
 
@@ -39,6 +39,11 @@ class FailureGroup:
     def text(self) -> str:
         """What to show of the message: what all have in common, if there are several."""
         return self.signature if self.number > 1 and self.signature else self.example
+
+    @property
+    def condition(self) -> Q:
+        """Which jobs belong to it."""
+        return Q(error_code=self.code, error_signature=self.signature)
 
     @property
     def is_retryable(self) -> bool:
