@@ -64,6 +64,11 @@ class InputForm(forms.Form):
         """Return the fields behind “Advanced”."""
         return [f for f in self if getattr(f.field, "is_advanced", False)]
 
+    def without(self, name: str) -> "InputForm":
+        """Return the form for what all items of a batch have, which lack one field."""
+        self.fields.pop(name, None)
+        return self
+
     def job_input(self) -> dict[str, Any]:
         """Return the typed values, without what was left empty."""
         return {

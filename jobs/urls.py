@@ -3,7 +3,17 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from jobs.views import batches, files, health, jobs, keys, live, uploads, webhooks
+from jobs.views import (
+    batches,
+    files,
+    health,
+    jobs,
+    keys,
+    live,
+    new_batch,
+    uploads,
+    webhooks,
+)
 
 urlpatterns = [
     path("", jobs.home, name="home"),
@@ -17,7 +27,10 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/delete/", jobs.delete, name="job_delete"),
     path("jobs/<uuid:job_id>/outputs/<str:name>", jobs.output, name="job_output"),
     path("batches/", batches.batch_list, name="batches"),
+    path("batches/new/", new_batch.choose, name="choose_batch"),
+    path("batches/new/<slug:slug>/", new_batch.new_batch, name="new_batch"),
     path("batches/<uuid:batch_id>/", batches.batch, name="batch"),
+    path("batches/<uuid:batch_id>/items/", batches.item_list, name="batch_items"),
     path(
         "batches/<uuid:batch_id>/fragment/",
         batches.batch_fragment,

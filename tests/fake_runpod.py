@@ -10,7 +10,7 @@ handler in a thread; any other takes `input.seconds` and answers `{"echo": input
 
     POST /_script    {"endpoint": "ep1", "workers": 1, "webhooks": 1, "drop": 0.1,
                       "early": true, "double": false, "output": null, "limits": false, "gone": false,
-                      "skip": 1800,
+                      "skip": 1800, "failing": 0.05,
                       "faults": [{"route": "run", "fault": "429", "times": 2}]}
     GET  /_journal   every accepted run: [{"id", "input", "started", "ended", "runs"}]
     GET  /_counts    {route: requests, "429": refusals}
@@ -118,6 +118,7 @@ class FakeRunPod:
         self.faults = [dict(fault) for fault in wanted.get("faults", [])]
         self.webhooks = wanted.get("webhooks", 1)
         self.drop = wanted.get("drop", 0.0)
+        self.failing = wanted.get("failing", 0.0)
         self.early = wanted.get("early", False)
         self.double = wanted.get("double", False)
         self.output = wanted.get("output")
@@ -155,6 +156,8 @@ class FakeRunPod:
         if job.status != "IN_PROGRESS":
             return
         job.error = answer.get("error") or job.input.get("fail")
+        if random.random() < self.failing:
+            job.error = "CUDA error: an illegal memory access was encountered"
         job.output = answer.get("output")
         await self._end(job, "FAILED" if job.error else "COMPLETED")
 

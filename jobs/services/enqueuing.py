@@ -33,6 +33,7 @@ CHUNK_BYTES = 1024 * 1024
 TASK_SECONDS = 20.0
 DUE_SECONDS = 30
 KEEP = timedelta(days=7)
+PROBLEMS_TOLD = 100
 Json = dict[str, Any]
 
 
@@ -293,4 +294,6 @@ def preview(batch: Batch) -> Preview:
         problems += [(checked + int(at), text) for at, text in chunk.problems.items()]
         checked += len(chunk.items)
     is_whole = checked * (batch.batch_size or 1) <= most
-    return Preview(checked, checked if is_whole else None, problems[:100], files[:most])
+    return Preview(
+        checked, checked if is_whole else None, problems[:PROBLEMS_TOLD], files[:most]
+    )

@@ -14,7 +14,9 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from jobs import item_readers
+from django.conf import settings
+
+from jobs import conf, item_readers
 from jobs.errors import InvalidInput, Problem
 from jobs.item_readers import Read, Unreadable
 from jobs.models import Endpoint, Upload
@@ -76,6 +78,11 @@ def _checked_file(source: Json, owner: Any) -> Json:
         text = f"Say with `format` how to read {upload.filename}: {', '.join(FORMATS)}."
         raise InvalidInput(Problem("/format", text, "format"))
     return {**source, "upload": str(upload.pk), "format": found}
+
+
+def has_bucket() -> bool:
+    """Whether there is a bucket that items could be read from."""
+    return bool(settings.S3_BUCKET or (conf.BATCH_SOURCES and settings.S3_KEYS[0]))
 
 
 def default_field(endpoint: Endpoint) -> str:

@@ -8,7 +8,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from jobs.models import Alert, Artifact, Job, Upload
+from jobs.models import Alert, Artifact, Batch, Job, Upload
 from jobs.services import alerts, downloads
 from jobs.services.content_types import PREVIEWABLE
 from jobs.states import JobStatus
@@ -65,6 +65,12 @@ def upload_link(upload: Upload) -> str:
 def run_time(job: Job) -> timedelta | None:
     """Return how long a job took from its creation to its end."""
     return job.finished_at - job.created_at if job.finished_at else None
+
+
+@register.filter
+def batch_time(batch: Batch) -> timedelta | None:
+    """Return how long a batch took from its creation to its end."""
+    return batch.ended_at - batch.created_at if batch.ended_at else None
 
 
 @register.filter

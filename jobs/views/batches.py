@@ -1,20 +1,31 @@
 """Pages about batches: list, one batch with its counts and failures."""
 
+import json
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs.models import Batch
-from jobs.services import batch_json
+from jobs.models import Batch, Job, Upload
+from jobs.services import batch_json, inputs
 from jobs.services import batches as service
+from jobs.states import ACTIVE, JobStatus
 
-PAGE = 25
+PAGE, ITEMS = 25, 50
+SHOWN = 160
+STATUSES = {
+    "failed": batch_json.FAILED,
+    "completed": [JobStatus.COMPLETED],
+    "active": ACTIVE,
+    "cancelled": [JobStatus.CANCELLED],
+}
 
 
 @require_safe
@@ -53,12 +64,55 @@ def cancel(request: HttpRequest, batch_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def retry_failed(request: HttpRequest, batch_id: UUID) -> HttpResponse:
-    """Run the items again that have no result."""
+    """Run the items again that have no result; with a `code` those that failed so."""
     found = _one(request, batch_id)
-    count = service.retry_failed(found)
-    text = f"{count:,} items run again." if count else "No item has failed."
+    only = None
+    if "code" in request.POST:
+        told = {name: request.POST.get(name, "") for name in ("code", "signature")}
+        only = Q(error_code=told["code"], error_signature=told["signature"])
+    count = service.retry_failed(found, only)
+    text = f"{count:,} items run again." if count else "No item is to be run again."
     messages.success(request, text)
     return redirect("batch", batch_id=found.pk)
+
+
+@require_safe
+@login_required
+def item_list(request: HttpRequest, batch_id: UUID) -> HttpResponse:
+    """List the items that are jobs, in their order, of one kind or all."""
+    found = _one(request, batch_id)
+    kind, cause = request.GET.get("kind", ""), request.GET.get("cause", "")
+    items = found.jobs.filter(is_replaced=False, deleting_at=None)
+    if kind in STATUSES:
+        items = items.filter(status__in=STATUSES[kind])
+    if cause:
+        items = items.filter(error_signature=cause)
+    rows = Paginator(items.order_by("batch_index"), ITEMS)
+    page = rows.get_page(request.GET.get("page"))
+    told = {"kind": kind, "cause": cause}
+    context = {
+        "batch": found,
+        "page": page,
+        "rows": list(zip(page, _inputs(list(page)), strict=True)),
+        "kinds": STATUSES,
+        "query": urlencode({name: value for name, value in told.items() if value}),
+        **told,
+    }
+    return render(request, "batches/items.html", context)
+
+
+def _inputs(jobs: list[Job]) -> list[str]:
+    """Return the inputs in a few words each, with the names of their files."""
+    named = {pk for job in jobs for pk in inputs.uploads_of(job.input)}
+    names = Upload.objects.in_bulk(list(named))
+    found = []
+    for job in jobs:
+        text = json.dumps(job.input, ensure_ascii=False)[:SHOWN]
+        for pk in inputs.uploads_of(job.input):
+            if pk in names:
+                text = text.replace(f"upload:{pk}", names[pk].filename)
+        found.append(text)
+    return found
 
 
 def _visible(request: HttpRequest) -> Any:
@@ -73,12 +127,15 @@ def _one(request: HttpRequest, batch_id: UUID) -> Batch:
 
 def _context(found: Batch) -> dict[str, Any]:
     counted = batch_json.counts([found])[found.pk]
+    groups = batch_json.failures(found)
+    stuck = sum(group.number for group in groups if not group.is_retryable)
+    jobs = found.jobs.filter(is_replaced=False).select_related("endpoint", "owner")
     return {
         "batch": found,
-        "failures": batch_json.failures(found),
-        "newest": found.jobs.filter(is_replaced=False).select_related(
-            "endpoint", "owner"
-        )[:10],
+        "failures": groups,
+        "again": counted["failed"] + counted["cancelled"] - stuck,
+        "speed": batch_json.speed(found, counted),
+        "newest": jobs.order_by("-id")[:10],
         **_shown(found, counted),
     }
 

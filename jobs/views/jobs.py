@@ -105,7 +105,12 @@ def job_list(request: HttpRequest) -> HttpResponse:
     if status in JobStatus:
         found = found.filter(status=status)
     page = Paginator(found, PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "status": status, "statuses": JobStatus.choices}
+    context = {
+        "page": page,
+        "status": status,
+        "query": f"status={status}" if status in JobStatus else "",
+        "statuses": JobStatus.choices,
+    }
     return render(request, "jobs/list.html", context)
 
 

@@ -8,7 +8,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 form.addEventListener("submit", async (event) => {
-  const pending = [...form.querySelectorAll("file-field")].map((field) => field.pending).filter(Boolean);
+  const pending = [...form.querySelectorAll("file-field, files-field")].map((field) => field.pending).filter(Boolean);
   if (!pending.length) { button.disabled = true; return; }
   event.preventDefault();
   button.disabled = true;
@@ -16,7 +16,7 @@ form.addEventListener("submit", async (event) => {
   const arrived = await Promise.all(pending);
   status.textContent = "";
   button.disabled = false;
-  if (arrived.every(Boolean)) form.requestSubmit();
+  if (arrived.every(Boolean)) form.requestSubmit(event.submitter);
 });
 
 addEventListener("pageshow", () => { button.disabled = false; });

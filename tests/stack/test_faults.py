@@ -4,12 +4,10 @@ Names carry the fault's number in the project's list where it has one.
 """
 
 import base64
-import shutil
 import time
 
 import httpx
 import pytest
-import redis
 
 from tests.stack.stack import create, read, until, wait_until
 
@@ -286,22 +284,10 @@ def test_f13_f17_an_erased_broker_loses_nothing(fault_stack, fault_api, cloud):
         for n in range(count)
     ]
     until(fault_api, ids[-1], "IN_QUEUE", "IN_PROGRESS")
-    erase_broker(fault_stack)
+    fault_stack.erase_messages()
     jobs = [until(fault_api, id, seconds=60) for id in ids]
     assert {job["status"] for job in jobs} == {"COMPLETED"}
     assert len(endpoint.journal()) == count
-
-
-def erase_broker(stack):
-    url = stack.environment.get("REDIS_URL", "")
-    if url:
-        # A private Redis listens on a socket, which Celery calls by another name.
-        server = redis.Redis.from_url(url.replace("redis+socket://", "unix://"))
-        server.flushdb()
-        server.client_kill_filter(_type="normal", skipme=True)  # F17, too
-    else:
-        shutil.rmtree(stack.folder / "broker" / "messages", ignore_errors=True)
-        (stack.folder / "broker" / "messages").mkdir()
 
 
 def test_f19_a_poison_row_stops_after_three_deaths(fault_stack, fault_api, cloud):
