@@ -2,30 +2,16 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from slipway import batch_commands
 from slipway.client import Client
-from slipway.errors import SlipwayError
 from slipway.models import Job, Json
-
-err = Console(stderr=True)
-FAILED = 1
+from slipway.terminal import FAILED, as_json, bars, command, err, out, transfer
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,27 +23,8 @@ def main(context: click.Context, url: str, key: str) -> None:
     context.obj = {"url": url or "", "key": key or ""}
 
 
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Hand the command a client; show our errors in one red line, and exit 1."""
-
-    @wraps(function)
-    def wrapped(**options: Any) -> None:
-        try:
-            with Client(**click.get_current_context().obj) as slipway:
-                function(slipway, **options)
-        except SlipwayError as error:
-            err.print(f"[red]{error}[/red]", highlight=False, soft_wrap=True)
-            sys.exit(FAILED)
-
-    return wrapped
-
-
-as_json = click.option(
-    "--json", "is_json", is_flag=True, help="Print the whole as JSON."
-)
-out = click.option(
-    *("--out", "-o"), type=click.Path(path_type=Path), help="Folder for the results."
-)
+for _command in batch_commands.COMMANDS:
+    main.add_command(_command)
 
 
 @main.command()
@@ -85,48 +52,18 @@ def submit(
     """Submit a job: FILES go to the endpoint's file fields, in their order."""
     schema = slipway.endpoint(endpoint)["input_schema"]
     input = _input(schema, files, pairs)
-    with _bars() as bars:
+    with bars() as shown:
         job = slipway.submit(
             endpoint,
             input,
             priority=priority or "normal",
             webhook=webhook,
-            see=_transfer(bars, "Upload") if files else None,
+            see=transfer(shown, "Upload") if files else None,
         )
     err.print(f"Job {job.id}  {job.web_url}", highlight=False, soft_wrap=True)
     if is_waiting or out:
         job = _watch(slipway, job)
     _finish(slipway, job, out, is_json=is_json)
-
-
-@main.command()
-@click.argument("file", type=click.File("r", encoding="utf-8"))
-@click.option("--endpoint", "-e", required=True, help="What runs the items.")
-@click.option("--name", default="", help="What the batch is called.")
-@click.option("--workers", type=int, help="Jobs on their way at a time.")
-@click.option("--wait/--no-wait", "-w", "is_waiting", help="Wait for the end.")
-@command
-def batch(
-    slipway: Client,
-    *,
-    file: TextIO,
-    endpoint: str,
-    name: str,
-    workers: int | None,
-    is_waiting: bool,
-) -> None:
-    """Submit a batch: FILE has one input a line, as JSON; "-" reads from the pipe."""
-    items = _items(file)
-    options: Json = {"workers": workers} if workers else {}
-    made = slipway.submit_batch(endpoint, items, name=name, **options)
-    if is_waiting:
-        made = _watch_batch(slipway, made)
-    counts = ", ".join(
-        f"{number} {kind}" for kind, number in made["counts"].items() if number
-    )
-    click.echo(f"{made['id']}  {made['status']}  {counts}")
-    if made["counts"]["failed"]:
-        sys.exit(FAILED)
 
 
 @main.command()
@@ -205,8 +142,8 @@ def download(slipway: Client, *, job_id: str, out: Path | None) -> None:
 @command
 def upload(slipway: Client, *, file: Path) -> None:
     """Send a file; print how it is named in a job's input."""
-    with _bars() as bars:
-        sent = slipway.upload(file, _transfer(bars, "Upload"))
+    with bars() as shown:
+        sent = slipway.upload(file, transfer(shown, "Upload"))
     if sent.was_known:
         err.print("The server has this file already; nothing was sent.")
     click.echo(sent.reference)
@@ -246,18 +183,6 @@ def _input(schema: Json, files: tuple[Path, ...], pairs: tuple[str, ...]) -> Jso
     return found
 
 
-def _items(file: TextIO) -> list[Json]:
-    found = []
-    for number, line in enumerate(file, start=1):
-        if line.strip():
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                text = f"{file.name}, line {number}: this is not JSON."
-                raise click.UsageError(text) from None
-    return found
-
-
 def _typed(schema: Json, text: str) -> Any:
     """Read a value as the schema says; what it does not say is text, or JSON."""
     if schema.get("type") == "string":
@@ -269,45 +194,19 @@ def _typed(schema: Json, text: str) -> Any:
 
 
 # --- what is shown --------------------------------------------------------------------
-@contextmanager
-def _bars() -> Iterator[Progress]:
-    columns = (
-        TextColumn("{task.description:10}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-    )
-    with Progress(
-        *columns, console=err, transient=True, disable=not err.is_terminal
-    ) as bars:
-        yield bars
-
-
-def _transfer(bars: Progress, name: str) -> Callable[[int, int], None]:
-    task: list[TaskID] = []
-
-    def see(done: int, size: int) -> None:
-        if not task:
-            task.append(bars.add_task(name, total=size))
-        bars.update(task[0], completed=done, total=size)
-
-    return see
-
-
 def _watch(slipway: Client, job: Job) -> Job:
     """Show how far a job is until it ends; Ctrl-C leaves it running."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(
         *columns, console=err, transient=True, disable=not err.is_terminal
-    ) as bars:
-        task = bars.add_task(job.status, total=None)
+    ) as shown:
+        task = shown.add_task(job.status, total=None)
 
         def see(now: Job) -> None:
             place = f", place {now.position}" if now.position else ""
             text = now.progress.get("message") or ""
             fraction = now.progress.get("fraction")
-            bars.update(
+            shown.update(
                 task,
                 description=f"{now.status}{place} {text}".strip()[:60],
                 total=None if fraction is None else 1.0,
@@ -321,31 +220,10 @@ def _watch(slipway: Client, job: Job) -> Job:
             sys.exit(130)
 
 
-def _watch_batch(slipway: Client, made: Json) -> Json:
-    """Show how many items have ended until all have; Ctrl-C leaves it running."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(
-        *columns, console=err, transient=True, disable=not err.is_terminal
-    ) as bars:
-        task = bars.add_task("Batch", total=made["total"])
-
-        def see(now: Json) -> None:
-            left = now["counts"]["waiting"] + now["counts"]["active"]
-            failed = now["counts"]["failed"]
-            text = f"{now['status']}, {failed} failed" if failed else now["status"]
-            bars.update(task, description=text, completed=now["total"] - left)
-
-        try:
-            return slipway.wait_for_batch(made["id"], see)
-        except KeyboardInterrupt:
-            err.print(f"The batch goes on: {made['urls']['self']}", soft_wrap=True)
-            sys.exit(130)
-
-
 def _finish(slipway: Client, job: Job, out: Path | None, *, is_json: bool) -> None:
     if out is not None and job.outputs:
-        with _bars() as bars:
-            paths = slipway.download(job, out, _transfer(bars, "Download"))
+        with bars() as shown:
+            paths = slipway.download(job, out, transfer(shown, "Download"))
         for path in paths:
             err.print(f"Saved {path}", highlight=False, soft_wrap=True)
     _show(job, is_json=is_json)

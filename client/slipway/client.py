@@ -142,12 +142,32 @@ class Client(_Settings):
         """Delete an ended job and its files."""
         self._drive(flows.delete(f"/jobs/{id}"))
 
-    def submit_batch(
-        self, endpoint: str, items: list[Json], *, key: str = "", **options: Any
-    ) -> Json:
-        """Create a batch: each of `items` is an input. Options: name, workers, …"""
-        body = {"endpoint": endpoint, "items": items, **options}
-        return self._drive(flows.create_batch(body, key))
+    def submit_batch(self, endpoint: str, **options: Any) -> Json:
+        """Create a batch of `items`, or of those in a local `file`, which is sent.
+
+        Options: key, see (progress of the upload), and whatever the API takes: name,
+        workers, max_attempts, timeout, batch_size, config, input, field, …
+        """
+        return self._drive(transfers.create_batch(endpoint, **options))
+
+    def check_batch(self, endpoint: str, **options: Any) -> Json:
+        """Look what would become of a batch; nothing is created."""
+        return self._drive(transfers.create_batch(endpoint, is_dry=True, **options))
+
+    def batch(self, id: str) -> Json:
+        """Read a batch: counts, speed, why items failed."""
+        found: Json = self._drive(flows.get(f"/batches/{id}"))
+        return found
+
+    def retry_failed(self, id: str) -> int:
+        """Run the items again that have no result; return how many."""
+        return int(self._drive(flows.post(f"/batches/{id}/retry_failed"))["retried"])
+
+    def batch_results(
+        self, id: str, target: str | Path, kind: str = "results.ndjson"
+    ) -> Path:
+        """Fetch all results: "results.ndjson", "failures.ndjson" or "results.zip"."""
+        return self._drive(transfers.save(f"/batches/{id}/{kind}", Path(target)))
 
     def wait_for_batch(
         self, id: str, see: Callable[[Json], None] | None = None
@@ -283,12 +303,30 @@ class AsyncClient(_Settings):
         """As `Client.delete`."""
         await self._drive(flows.delete(f"/jobs/{id}"))
 
-    async def submit_batch(
-        self, endpoint: str, items: list[Json], *, key: str = "", **options: Any
-    ) -> Json:
+    async def submit_batch(self, endpoint: str, **options: Any) -> Json:
         """As `Client.submit_batch`."""
-        body = {"endpoint": endpoint, "items": items, **options}
-        return await self._drive(flows.create_batch(body, key))
+        return await self._drive(transfers.create_batch(endpoint, **options))
+
+    async def check_batch(self, endpoint: str, **options: Any) -> Json:
+        """As `Client.check_batch`."""
+        told = {**options, "is_dry": True}
+        return await self._drive(transfers.create_batch(endpoint, **told))
+
+    async def batch(self, id: str) -> Json:
+        """As `Client.batch`."""
+        found: Json = await self._drive(flows.get(f"/batches/{id}"))
+        return found
+
+    async def retry_failed(self, id: str) -> int:
+        """As `Client.retry_failed`."""
+        answer = await self._drive(flows.post(f"/batches/{id}/retry_failed"))
+        return int(answer["retried"])
+
+    async def batch_results(
+        self, id: str, target: str | Path, kind: str = "results.ndjson"
+    ) -> Path:
+        """As `Client.batch_results`."""
+        return await self._drive(transfers.save(f"/batches/{id}/{kind}", Path(target)))
 
     async def wait_for_batch(
         self, id: str, see: Callable[[Json], None] | None = None

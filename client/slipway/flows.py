@@ -113,10 +113,12 @@ def wait(id: str, see: Callable[[Job], None] | None = None) -> Flow[Job]:
         yield Pause(max(WAIT_SECONDS, _retry_after(response)))
 
 
-def create_batch(body: Json, key: str = "") -> Flow[Json]:
-    """Make a batch, once, however often the request has to be sent."""
+def create_batch(body: Json, key: str = "", *, is_dry: bool = False) -> Flow[Json]:
+    """Make a batch, once, however often the request has to be sent; or only look."""
     headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-    call = Call("POST", f"{API}/batches", json=body, headers=headers)
+    params = {"dry_run": "true"} if is_dry else {}
+    path = f"{API}/batches"
+    call = Call("POST", path, json=body, headers=headers, params=params)
     response = yield from asked(call)
     found: Json = response.json()
     return found

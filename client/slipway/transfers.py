@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import httpx
 
+from slipway import flows
 from slipway.errors import ApiError, BadFile, NoConnection
 from slipway.flows import API, PAUSES, Call, Flow, Pause, asked
 from slipway.models import Job, Json, Output, Upload
@@ -160,6 +161,49 @@ def _fetch(output: Output, folder: Path, see: Progress) -> Flow[Path]:
         )
     part.replace(target)
     return target
+
+
+def create_batch(
+    endpoint: str,
+    *,
+    file: str | Path | None = None,
+    key: str = "",
+    see: Progress | None = None,
+    is_dry: bool = False,
+    **options: Any,
+) -> Flow[Json]:
+    """Make a batch, or look what would become of it; send the file with its items."""
+    body: Json = {"endpoint": endpoint, **options}
+    if file is not None:
+        sent = yield from upload(Path(file), see)
+        body["file"] = sent.reference
+    made = yield from flows.create_batch(body, key, is_dry=is_dry)
+    return made
+
+
+def save(path: str, target: Path) -> Flow[Path]:
+    """Write an answer to a file, from its beginning where it broke off."""
+    part = target.with_name(f"{target.name}.part")
+    for pause in (*PAUSES, None):
+        with part.open("wb") as file:
+            answer = yield Call("GET", API + path, sink=_writer(file))
+        if isinstance(answer, httpx.Response):
+            if not answer.is_success:
+                part.unlink()
+                raise ApiError.of(answer)
+            part.replace(target)
+            return target
+        if pause is None:
+            raise NoConnection(f"The download broke off: {answer}")
+        yield Pause(pause)
+    raise AssertionError
+
+
+def _writer(file: BinaryIO) -> Callable[[bytes], None]:
+    def write(piece: bytes) -> None:
+        file.write(piece)
+
+    return write
 
 
 def with_files(

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def command(settings, *arguments):
     ]
 
 
-def slipway(settings, *arguments, code=0):
+def slipway(settings, *arguments, code=0, stdin=""):
     """Run the command as anybody would; return what it prints."""
     done = subprocess.run(
         command(settings, *arguments),
@@ -39,6 +40,7 @@ def slipway(settings, *arguments, code=0):
         capture_output=True,
         text=True,
         timeout=120,
+        input=stdin,
     )
     assert done.returncode == code, done.stderr
     return done.stdout, done.stderr
@@ -84,16 +86,38 @@ def test_the_other_commands(settings):
 
 def test_a_batch_from_a_file(settings, tmp_path):
     path = tmp_path / "items.ndjson"
-    path.write_text('{"message": "1"}\n\n{"message": "2", "error": "no"}\n')
+    path.write_text(
+        '{"message": "1", "megabytes": 1}\n\n{"message": "2", "error": "no"}\noops\n'
+    )
+    printed, told = slipway(settings, "batch", path, "-e", "echo", "--check", code=1)
+    assert "3 jobs, 1 would fail" in printed
+    assert "item 3: This is not JSON" in told
     printed, _ = slipway(settings, "batch", path, "-e", "echo", "-w", code=1)
     pk, status = printed.split()[:2]
     assert status == "COMPLETED_WITH_FAILURES"
-    assert "1 completed, 1 failed" in printed
+    assert "1 completed, 2 failed" in printed
     with Client(**settings) as client:
         jobs = client.batch_items(pk)
-        assert [job.raw["batch_index"] for job in jobs] == [1, 0]
-    path.write_text('{"message": "1"}\nnonsense\n')
-    assert "line 2" in slipway(settings, "batch", path, "-e", "echo", code=2)[1]
+        assert [job.raw["batch_index"] for job in jobs] == [2, 1, 0]
+    assert "1 items run again." in slipway(settings, "retry-failed", pk)[0]
+    printed, told = slipway(settings, "batch-status", pk, "-w", code=1)
+    assert "bad_item" in told
+    slipway(settings, "results", pk, "-o", tmp_path / "all.ndjson")
+    lines = (tmp_path / "all.ndjson").read_text().splitlines()
+    assert [json.loads(line)["index"] for line in lines] == [0, 1, 2]
+    slipway(settings, "results", pk, "-o", tmp_path / "bad.ndjson", "--failed")
+    assert len((tmp_path / "bad.ndjson").read_text().splitlines()) == 2
+    slipway(settings, "results", pk, "-o", tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as found:
+        assert len(found.read("000000/echo.bin")) == 1024 * 1024
+
+
+def test_a_batch_from_a_pipe(settings):
+    lines = '{"message": "1"}\n{"message": "2"}\n'
+    printed, _ = slipway(settings, "batch", "-", "-e", "echo", "-w", stdin=lines)
+    assert "COMPLETED  2 completed" in printed
+    told = slipway(settings, "batch", "-", "-e", "echo", code=2, stdin="1\nno\n")[1]
+    assert "line 2" in told
 
 
 def test_an_upload_that_is_killed_goes_on_and_is_sent_once(settings, stack, tmp_path):
