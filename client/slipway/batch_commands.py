@@ -41,7 +41,7 @@ def batch(
     """
     told: Json = {name: value for name, value in options.items() if value}
     if str(file) == "-":
-        told["items"] = _items(click.get_text_stream("stdin"))
+        told["items"] = _items(sys.stdin)
     with bars() as shown:
         sent = None if str(file) == "-" else file
         see = transfer(shown, "Upload") if sent else None

@@ -60,7 +60,7 @@ class Errands:
             if isinstance(outcome, RemoteJob):
                 poll = _poll_of(sending.job, sending.attempt, outcome)
                 pause = channel.pace.pause(poll, status=JobStatus.IN_QUEUE)
-                await self._loop.in_db(tracking.wait_after_move, job.pk, pause)
+                await self._loop.in_db(tracking.wait_after_submission, job.pk, pause)
             await self._loop.alert(channel, channel.heard(outcome, route="run"))
         finally:
             channel.sending.discard(job.pk)

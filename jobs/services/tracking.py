@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, Q
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, Value, When
 from django.utils.timezone import now
 
 from jobs.models import Attempt, Endpoint, Job
@@ -162,6 +162,19 @@ def wait_after_move(pk: UUID, seconds: float) -> None:
     """Set when to ask first after a move; a doorbell that rang since stays heard."""
     rows = Job.objects.filter(pk=pk, status__in=REMOTE, due_at__gt=now())
     rows.update(due_at=now() + timedelta(seconds=seconds))
+
+
+def wait_after_submission(pk: UUID, seconds: float) -> None:
+    """Set when to ask first about a job that the backend has taken.
+
+    At once where the doorbell rang while its answer was still on the way: a job may be
+    done before we have read that it was accepted.
+    """
+    current = Attempt.objects.filter(job=OuterRef("pk"), number=OuterRef("attempt_no"))
+    has_rung = When(Exists(current.filter(rung_at__isnull=False)), then=Value(now()))
+    later = Value(now() + timedelta(seconds=seconds))
+    rows = Job.objects.filter(pk=pk, status__in=REMOTE, due_at__gt=now())
+    rows.update(due_at=Case(has_rung, default=later))
 
 
 def recently_rung(endpoint: Endpoint, count: int) -> list[bool]:

@@ -135,3 +135,19 @@ def test_only_news_touches_the_database(endpoint, outcome, is_news):
     job.attempts.update(worker_id="w")
     (poll,) = tracking.due_polls(endpoint, 9, ())
     assert tracking.is_news(poll, outcome, is_new_output=False) == is_news
+
+
+def test_a_job_that_was_done_before_its_acceptance_was_read_is_asked_about_at_once(
+    endpoint,
+):
+    soon = now() + timedelta(seconds=1)
+    rung, other = (
+        make_job("IN_QUEUE", endpoint=endpoint, runpod_id=id, due_at=soon)
+        for id in ("rung", "other")
+    )
+    rung.attempts.update(rung_at=now())
+    for job in (rung, other):
+        tracking.wait_after_submission(job.pk, 40)
+        job.refresh_from_db()
+    assert rung.due_at <= now()
+    assert other.due_at > now() + timedelta(seconds=30)
