@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import api, drain, events, noop, tracking, uploads
+from bench import api, batches, drain, events, noop, tracking, uploads
 
 BENCHMARKS = {
     "noop": noop.main,
@@ -11,6 +11,7 @@ BENCHMARKS = {
     "uploads": uploads.main,
     "tracking": tracking.main,
     "drain": drain.main,
+    "batches": batches.main,
 }
 
 if __name__ == "__main__":

@@ -210,6 +210,10 @@ def _contents(
         found = batches.inputs_of(
             endpoint, sent.item_list.items, owner=owner, batch_size=size
         )
+        for index, one in enumerate(found):
+            if len(json.dumps(one["payload"])) > ITEM_MAX_BYTES:
+                text = f"batch {index} is larger than 256000 bytes: use a smaller batch_size"
+                raise Refused("message_exceeds_max_size", text)
         return found, None
     kind = "listing" if sent.file_path_lister else "delimited"
     told = _list_of(sent).model_dump(exclude={"batch_size"})

@@ -11,6 +11,7 @@ from jobs.services import batches, cortex, enqueuing, inputs
 from jobs.states import Actor, JobStatus
 from tests.factories import make_endpoint, make_key, make_user
 from tests.services.test_batches import end
+from tests.stack.stack import ROOT
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 SCHEMA = {
@@ -123,6 +124,9 @@ def test_the_payloads_are_groups_and_the_handler_is_told_the_job(cortex_api):
     assert sent["config"] == {"model": {"name": "resnet", "size": 101}, "labels": ["c"]}
     assert sent["job_spec"] == json.loads(json.dumps(job))
     assert (sent["id"], sent["on_job_complete"]) == (str(one.pk), False)
+    told = json.loads((ROOT / "docs/examples/batch.json").read_text())["_batch"]
+    assert list(sent) == list(told)
+    assert list(sent["job_spec"]) == list(told["job_spec"])
 
 
 @pytest.mark.parametrize(
@@ -178,6 +182,14 @@ def test_config_is_merged_key_by_key_and_the_submission_wins(base, winner, wante
             {"workers": 1, "item_list": {"items": ["x" * 256_001], "batch_size": 1}},
             "batchapi.item_size_exceeds_limit",
             "item 0 is larger than 256000 bytes",
+        ),
+        (
+            {
+                "workers": 1,
+                "item_list": {"items": ["x" * 200_000] * 2, "batch_size": 2},
+            },
+            "batchapi.message_exceeds_max_size",
+            "batch 0 is larger than 256000 bytes",
         ),
         (b"{oops", "malformed", "not JSON"),
         ([], "batchapi.invalid", "dictionary"),

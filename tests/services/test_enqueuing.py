@@ -1,6 +1,7 @@
 """Items read from files and buckets: each once, whatever dies, and none silently missing."""
 
 import json
+import tracemalloc
 from datetime import timedelta
 
 import pytest
@@ -500,3 +501,17 @@ def test_an_item_too_large_for_the_backend_fails_alone(settings, monkeypatch):
     all_inputs(batch)
     statuses = batch.jobs.order_by("batch_index").values_list("status", flat=True)
     assert list(statuses) == [JobStatus.FAILED, JobStatus.PENDING]
+
+
+def test_memory_does_not_depend_on_the_number_of_items():
+    def peak(count):
+        batch = of_file(lines(*({"text": f"{n:02000}"} for n in range(count))))
+        tracemalloc.start()
+        read(batch)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert batch.total == count
+        return used
+
+    peak(100)  # what is imported and cached once
+    assert peak(8000) < peak(2000) * 1.3

@@ -90,6 +90,15 @@ def test_a_handler_gets_config_payload_id_and_its_own_files(handle):
     assert lines[0]["built"] == "j1"
 
 
+def test_the_example_of_the_contract_is_understood(handle):
+    told = json.loads((ROOT / "docs/examples/batch.json").read_text())
+    code, output, lines, text = handle(told)
+    assert code == 0, text
+    assert str(told["payload"]) in output
+    assert str(told["_batch"]["config"]) in output
+    assert lines[0]["built"] == told["_batch"]["job_spec"]["job_id"]
+
+
 def test_logs_are_json_with_the_flattened_extra_and_reserved_names_stay(handle):
     _, _, lines, _ = handle({"payload": [1], "_batch": {"id": "b1"}})
     done = lines[-1]
