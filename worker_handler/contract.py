@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -29,6 +29,8 @@ class Envelope:
     runner: str
     public_url: str
     bucket_url: str = ""
+    # {field of the input: {"size", "sha256"}} of the files that Slipway has.
+    files: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, input: dict[str, Any]) -> "Envelope | None":
@@ -42,7 +44,13 @@ class Envelope:
         # A worker that knows its server talks to no other, whatever the job says.
         texts["url"] = os.environ.get("SLIPWAY_URL", texts["url"]).rstrip("/")
         bucket_url = str(value.get("bucket_url") or "").rstrip("/")
-        return cls(**texts, public_url=public_url, bucket_url=bucket_url)
+        files = value.get("files")
+        return cls(
+            **texts,
+            public_url=public_url,
+            bucket_url=bucket_url,
+            files=files if isinstance(files, dict) else {},
+        )
 
 
 class Slipway:
@@ -66,6 +74,11 @@ class Slipway:
     def claim(self, *, worker_id: str, runpod_id: str) -> None:
         """Say that work begins; raise `Over` when none is wanted."""
         self._post("claim", {"worker_id": worker_id, "runpod_id": runpod_id})
+
+    def new_link(self, name: str) -> str:
+        """Return a fresh link for a file of the input; empty where there is none."""
+        found = self._post("inputs", {}).get("links", {})
+        return self.local(str(found.get(name) or ""))
 
     def progress(self, report: dict[str, Any]) -> bool:
         """Report once, without repeats; return whether to go on."""

@@ -13,34 +13,78 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
+from drive import streams
+from lifetime import Lifetime, stop_worker
 from runners import BUILT_IN, default_id, ready_runner, runner_class
 
 logger = logging.getLogger("slipway")
+lifetime = Lifetime()
 PR_SET_PDEATHSIG = 1
+REFRESH_SECONDS = 1.0  # by then the SDK has delivered the answer
+_END = object()
 
 
-async def handler(job: dict[str, Any]) -> dict[str, Any]:
+async def handler(job: dict[str, Any]) -> Any:
     """Do one job in a thread, so that the SDK can hear a stop meanwhile.
 
     When the SDK cancels us, the slot must not look free while the thread still uses the
     GPU: we ask the work to stop, wait until it has, and only then let go.
     """
-    cancel = threading.Event()
-    working = asyncio.ensure_future(asyncio.to_thread(_worker(), job, cancel))
+    async with _working(job) as work:
+        return _answered(await work)
+
+
+async def streaming_handler(job: dict[str, Any]) -> AsyncIterator[Any]:
+    """The same for a runner that yields: each chunk goes out as it comes.
+
+    The SDK ends the job with the list of chunks, or with the error that comes last.
+    """
+    loop, chunks = asyncio.get_running_loop(), asyncio.Queue[Any]()
+
+    def emit(chunk: Any) -> None:
+        loop.call_soon_threadsafe(chunks.put_nowait, chunk)
+
+    async with _working(job, emit) as work:
+        work.add_done_callback(lambda _: chunks.put_nowait(_END))
+        while (chunk := await chunks.get()) is not _END:
+            yield chunk
+        answer = _answered(work.result())
+        if isinstance(answer, dict) and "error" in answer:
+            yield {"error": answer["error"]}
+
+
+@asynccontextmanager
+async def _working(
+    job: dict[str, Any], *emit: Callable[[Any], None]
+) -> AsyncIterator["asyncio.Future[Any]"]:
+    cancel, id = threading.Event(), str(job.get("id") or "")
+    lifetime.begin(id, cancel)
+    in_thread = asyncio.to_thread(_worker(), job, cancel, *emit)
+    work = asyncio.ensure_future(in_thread)
     try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
+        yield asyncio.shield(work) if not emit else work
+    except (asyncio.CancelledError, GeneratorExit):
         cancel.set()
-        await asyncio.wait({working})
+        await asyncio.wait({work})
         raise
+    finally:
+        lifetime.end(id)
+
+
+def _answered(answer: Any) -> Any:
+    """End the worker after a job that asks for it; RunPod would, others do not."""
+    if isinstance(answer, dict) and answer.get("refresh_worker"):
+        threading.Timer(REFRESH_SECONDS, stop_worker).start()
+    return answer
 
 
 @cache
-def _worker() -> Callable[[dict[str, Any], threading.Event], dict[str, Any]]:
+def _worker() -> Callable[..., Any]:
     """Return `work`, imported once: later a project's module may have its name."""
     from work import work  # noqa: PLC0415 - loads numpy and friends
 
@@ -71,9 +115,24 @@ def main() -> None:
     os.register_at_fork(after_in_child=_die_with_parent)
     import runpod  # noqa: PLC0415 - half a second that --schema need not wait for
 
-    if os.environ.get("RUNPOD_WEBHOOK_GET_JOB"):
-        ready_runner(default_id())  # the first job must not wait for the model
-    runpod.serverless.start({"handler": handler})
+    # A worker that cannot work says so before it takes a job, and ends with 1.
+    runpod.serverless.register_fitness_check(_runner_is_ready)
+    # For a job at one's desk the SDK calls, but does not iterate.
+    is_served = "--rp_serve_api" in sys.argv or "RUNPOD_WEBHOOK_GET_JOB" in os.environ
+    is_stream = is_served and streams(runner_class(default_id()))
+    lifetime.watch()
+    runpod.serverless.start(
+        {
+            "handler": streaming_handler if is_stream else handler,
+            "return_aggregate_stream": True,
+            "refresh_worker": os.environ.get("REFRESH_WORKER") == "1",
+        }
+    )
+
+
+def _runner_is_ready() -> None:
+    """Load the model, so that the first job does not wait for it."""
+    ready_runner(default_id())
 
 
 def _die_with_parent() -> None:

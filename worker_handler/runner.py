@@ -82,10 +82,14 @@ class Output:
 
 @dataclass(frozen=True)
 class Result:
-    """What a runner returns: files, and JSON about them."""
+    """What a runner returns: files, and JSON about them.
+
+    `refresh_worker` ends the worker after this job: its next one begins afresh.
+    """
 
     files: list[Output] = field(default_factory=list)
-    output: dict[str, Any] = field(default_factory=dict)
+    output: Any = field(default_factory=dict)
+    refresh_worker: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,12 +131,17 @@ class Runner:
     title: ClassVar[str]
     description: ClassVar[str] = ""
     Inputs: ClassVar[type[RunnerInputs]]
+    # What `output` has, for those who read it; checked when it is given.
+    Outputs: ClassVar[type[BaseModel] | None] = None
 
     def setup(self) -> None:
         """Load what every job needs. Called once, before the first job."""
 
-    def run(self, inputs: Any, job: JobContext) -> Result:
-        """Do the work of one job, in a thread."""
+    def run(self, inputs: Any, job: JobContext) -> Any:
+        """Do the work of one job, in a thread of its own; return a `Result`, or JSON.
+
+        It may also be `async`, or a generator that yields JSON while it works.
+        """
         raise NotImplementedError
 
     @classmethod

@@ -1,31 +1,41 @@
 """One job from its input to its answer: fetch, run, deliver."""
 
-import json
 import logging
 import os
 import tempfile
 import threading
 import traceback
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from contract import Envelope, Slipway
+from downloads import fetch_all
+from drive import drive
 from errors import Cancelled, Over, SetupFailed, Undeliverable, UserError
-from files import download, upload
+from json_safe import json_safe
 from progress import Progress
 from pydantic import ValidationError
+from redact import redact
 from runner import JobContext, Result, RunnerInputs
 from runners import BUILT_IN, default_id, ready_runner
+from uploads import upload
 
 logger = logging.getLogger("slipway")
 OURS = ("_slipway", "_batch")
 
 
-def work(job: dict[str, Any], cancel: threading.Event) -> dict[str, Any]:
+def work(
+    job: dict[str, Any],
+    cancel: threading.Event,
+    emit: Callable[[Any], None] = lambda _: None,
+) -> Any:
     """Do one RunPod job and return its output, or `{"error": text}`.
 
     With Slipway's envelope the files go to Slipway and the answer is a short receipt;
-    without it they stay in a folder here and the answer names them.
+    without it they stay in a folder here and the answer names them. What the runner
+    yields on the way is handed to `emit`.
     """
     input = job.get("input")
     if not isinstance(input, dict):
@@ -33,54 +43,133 @@ def work(job: dict[str, Any], cancel: threading.Event) -> dict[str, Any]:
     envelope = Envelope.of(input)
     slipway = Slipway(envelope) if envelope else None
     try:
-        return _work(job, envelope, slipway, cancel)
+        return _Work(job, envelope, slipway, cancel).answer(emit)
     finally:
         if slipway:
             slipway.close()
 
 
-def _work(
-    job: dict[str, Any],
-    envelope: Envelope | None,
-    slipway: Slipway | None,
-    cancel: threading.Event,
-) -> dict[str, Any]:
-    try:
-        if slipway:
+class _Work:
+    """One job."""
+
+    def __init__(
+        self,
+        job: dict[str, Any],
+        envelope: Envelope | None,
+        slipway: Slipway | None,
+        cancel: threading.Event,
+    ) -> None:
+        self._job, self._envelope = job, envelope
+        self._slipway, self._cancel = slipway, cancel
+        self._id = str(job.get("id") or "")
+
+    def answer(self, emit: Callable[[Any], None]) -> Any:
+        """Return what RunPod gets; nothing is raised but what ends the process."""
+        try:
+            return self._done(emit)
+        except Over as over:
+            logger.info("job=%s nothing left to do: %s", self._id, over)
+            return {"slipway": "over"}
+        except Cancelled:
+            # Slipway believes this only if somebody there asked for it.
+            return self._failed("cancelled", "The job was cancelled.")
+        except Undeliverable as error:
+            # Slipway knows these words of RunPod's error and starts another attempt.
+            text = self._safe(f"Slipway could not be reached ({error})")
+            logger.error("job=%s: %s", self._id, text)  # noqa: TRY400 - says it all
+            return {"error": f"worker lost: {text}"}
+        except (UserError, ValidationError) as error:
+            code = getattr(error, "code", "invalid_input")
+            return self._failed(code, _user_text(error))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a job must get an answer
+            trace = self._safe(traceback.format_exc())
+            logger.error("job=%s failed\n%s", self._id, trace)  # noqa: TRY400 - one line of ours, then the traceback
+            text = f"{type(error).__name__}: {error}"[:2000]
+            return self._failed(_code_of(error, text), text)
+
+    def _done(self, emit: Callable[[Any], None]) -> Any:
+        if self._slipway:
             worker = os.environ.get("RUNPOD_POD_ID", "")
-            slipway.claim(worker_id=worker, runpod_id=str(job.get("id") or ""))
-        with _folder(slipway) as folder:
+            self._slipway.claim(worker_id=worker, runpod_id=self._id)
+        with _folder(self._slipway) as folder:
             context = JobContext(
                 Path(folder),
-                Progress(slipway, cancel).report,
-                cancel,
-                id=str(job.get("id") or ""),
-                batch=_batch_of(job["input"]),
+                Progress(self._slipway, self._cancel).report,
+                self._cancel,
+                id=self._id,
+                batch=_batch_of(self._job["input"]),
             )
-            result = _run(job, envelope, slipway, context)
-            return _deliver(result, slipway, context)
-    except Over as over:
-        logger.info("job=%s nothing left to do: %s", job.get("id"), over)
-        return {"slipway": "over"}
-    except Cancelled:
-        # Slipway believes this only if somebody there asked for it.
-        return _failed(slipway, "cancelled", "The job was cancelled.", retryable=False)
-    except Undeliverable as error:
-        # Slipway knows these words of RunPod's error and starts another attempt.
-        logger.error("job=%s: %s", job.get("id"), error)  # noqa: TRY400 - says it all
-        return {"error": f"worker lost: Slipway could not be reached ({error})"}
-    except (UserError, ValidationError) as error:
-        code = getattr(error, "code", "invalid_input")
-        return _failed(slipway, code, _user_text(error), retryable=False)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a job must get an answer
-        logger.error("job=%s failed\n%s", job.get("id"), traceback.format_exc())  # noqa: TRY400 - one line of ours, then the traceback
-        text = f"{type(error).__name__}: {error}"[:2000]
-        out_of_memory = (
-            isinstance(error, MemoryError) or "out of memory" in text.lower()
+            result = self._run(context, emit)
+            return self._delivered(result, context)
+
+    def _run(self, context: JobContext, emit: Callable[[Any], None]) -> Result:
+        """Choose the runner, check the input, fetch its files, run."""
+        raw = {n: value for n, value in self._job["input"].items() if n not in OURS}
+        runner = ready_runner(_known(self._runner_id()))
+        inputs: RunnerInputs = runner.Inputs.model_validate(raw)
+        slipway, envelope = self._slipway, self._envelope
+        fetch_all(
+            inputs.files(),
+            envelope.files if envelope else {},
+            local=slipway.local if slipway else str,
+            renew=slipway.new_link if slipway else lambda _: "",
+            trusted=slipway.trusted if slipway else (),
+            job=context,
         )
-        code = "setup_failed" if isinstance(error, SetupFailed) else "worker_error"
-        code = "out_of_memory" if out_of_memory else code
-        return _failed(slipway, code, text, retryable=False)
+        result = drive(runner, inputs, context, emit)
+        if runner.Outputs is not None:
+            checked = runner.Outputs.model_validate(result.output)
+            result = replace(result, output=checked)
+        return result
+
+    def _runner_id(self) -> str:
+        if self._envelope:
+            return self._envelope.runner
+        return str(self._job.get("endpoint") or "")
+
+    def _delivered(self, result: Result, context: JobContext) -> Any:
+        """Send the files and the manifest; return the receipt, or all of it."""
+        output = json_safe(result.output)
+        if self._slipway is None:
+            return _alone(output, result)
+        lines = [upload(self._slipway, file, context) for file in result.files]
+        context.check_cancelled()
+        self._slipway.finish({"schema": 1, "files": lines, "output": output})
+        flags = {"refresh_worker": True} if result.refresh_worker else {}
+        return {"slipway": "done", "files": len(lines), **flags}
+
+    def _failed(self, code: str, message: str) -> dict[str, Any]:
+        """Tell Slipway first, then RunPod."""
+        message = self._safe(message)
+        if self._slipway:
+            error = {"code": code, "message": message, "retryable": False}
+            try:
+                self._slipway.finish({"schema": 1, "files": [], "error": error})
+            except Exception as failure:  # noqa: BLE001 - RunPod still gets the message
+                logger.warning("the error could not be delivered: %s", failure)
+        return {"error": message}
+
+    def _safe(self, text: str) -> str:
+        return redact(text, self._envelope.token if self._envelope else "")
+
+
+def _code_of(error: BaseException, text: str) -> str:
+    if isinstance(error, MemoryError) or "out of memory" in text.lower():
+        return "out_of_memory"
+    return "setup_failed" if isinstance(error, SetupFailed) else "worker_error"
+
+
+def _alone(output: Any, result: Result) -> Any:
+    """Return the whole answer of a job without Slipway, with the paths of its files."""
+    files = [
+        {"name": f.name, "content_type": f.content_type, "path": str(f.path)}
+        for f in result.files
+    ]
+    if not files and not result.refresh_worker:
+        return output
+    answer = output if isinstance(output, dict) else {"output": output}
+    answer = {**answer, "files": files} if files else answer
+    return {**answer, "refresh_worker": True} if result.refresh_worker else answer
 
 
 def _folder(slipway: Slipway | None) -> Any:
@@ -101,26 +190,6 @@ class _KeptFolder:
         pass
 
 
-def _run(
-    job: dict[str, Any],
-    envelope: Envelope | None,
-    slipway: Slipway | None,
-    context: JobContext,
-) -> Result:
-    """Choose the runner, check the input, fetch its files, run."""
-    raw = {name: value for name, value in job["input"].items() if name not in OURS}
-    named = envelope.runner if envelope else str(job.get("endpoint") or "")
-    runner = ready_runner(_known(named))
-    inputs: RunnerInputs = runner.Inputs.model_validate(raw)
-    trusted = slipway.trusted if slipway else ()
-    for name, file in inputs.files().items():
-        target = context.folder / f"input-{name}"
-        url = slipway.local(file.root) if slipway else file.root
-        download(url, target, trusted=trusted, job=context)
-        file.fetched_to(target)
-    return runner.run(inputs, context)
-
-
 def _batch_of(input: dict[str, Any]) -> dict[str, Any]:
     batch = input.get("_batch")
     return batch if isinstance(batch, dict) else {}
@@ -128,35 +197,6 @@ def _batch_of(input: dict[str, Any]) -> dict[str, Any]:
 
 def _known(name: str) -> str:
     return name if name in BUILT_IN else default_id()
-
-
-def _deliver(
-    result: Result, slipway: Slipway | None, context: JobContext
-) -> dict[str, Any]:
-    output = json.loads(json.dumps(result.output, default=str))
-    if slipway is None:
-        files = [
-            {"name": f.name, "content_type": f.content_type, "path": str(f.path)}
-            for f in result.files
-        ]
-        return {**output, "files": files} if files else output
-    lines = [upload(slipway, file, context) for file in result.files]
-    context.check_cancelled()
-    slipway.finish({"schema": 1, "files": lines, "output": output})
-    return {"slipway": "done", "files": len(lines)}
-
-
-def _failed(
-    slipway: Slipway | None, code: str, message: str, *, retryable: bool
-) -> dict[str, Any]:
-    """Tell Slipway first, then RunPod."""
-    if slipway:
-        error = {"code": code, "message": message, "retryable": retryable}
-        try:
-            slipway.finish({"schema": 1, "files": [], "error": error})
-        except Exception as failure:  # noqa: BLE001 - RunPod still gets the message
-            logger.warning("the error could not be delivered: %s", failure)
-    return {"error": message}
 
 
 def _user_text(error: Exception) -> str:

@@ -102,17 +102,9 @@ def for_people(input: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
     """Return the input as the worker gets it: links for files, and our envelope."""
-    lives = timedelta(
-        seconds=conf.QUEUE_SECONDS
-        + job.endpoint.execution_timeout_seconds
-        + conf.LINK_MARGIN_SECONDS
-    )
+    lives = _lives(job)
     found = Upload.objects.in_bulk(uploads_of(job.input))
-    urls = {pk: downloads.for_worker(upload, lives) for pk, upload in found.items()}
-    input: dict[str, Any] = _with_links(job.input, urls)
-    for name in job.endpoint.file_fields():
-        if str(input.get(name, "")).startswith("s3://"):
-            input[name] = bucket_sources.link(input[name], lives)
+    input = _linked(job, found, lives)
     if job.batch_id and "payload" in input:
         input["_batch"] = cortex.envelope(job)
     if job.endpoint.contract == Endpoint.Contract.SLIPWAY:
@@ -123,7 +115,40 @@ def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
             "url": settings.PUBLIC_URL,
             "runner": job.endpoint.runner,
             "bucket_url": downloads.bucket_url(),
+            "files": {
+                name: {"size": found[pk].size, "sha256": found[pk].sha256}
+                for name, value in job.input.items()
+                for pk in uploads_of([value])
+                if pk in found and isinstance(value, str)
+            },
         }
+    return input
+
+
+def fresh_links(job: Job) -> dict[str, str]:
+    """Return {field: new link} of a job's files, for a worker whose links expired."""
+    found = Upload.objects.in_bulk(uploads_of(job.input))
+    linked = _linked(job, found, _lives(job))
+    return {
+        name: value
+        for name, value in linked.items()
+        if isinstance(value, str) and value != job.input[name]
+    }
+
+
+def _lives(job: Job) -> timedelta:
+    """Return how long links must be good: the longest queue, the work, and a margin."""
+    execution = job.endpoint.execution_timeout_seconds
+    seconds = conf.QUEUE_SECONDS + execution + conf.LINK_MARGIN_SECONDS
+    return timedelta(seconds=seconds)
+
+
+def _linked(job: Job, found: Mapping[UUID, Upload], lives: timedelta) -> dict[str, Any]:
+    urls = {pk: downloads.for_worker(upload, lives) for pk, upload in found.items()}
+    input: dict[str, Any] = _with_links(job.input, urls)
+    for name in job.endpoint.file_fields():
+        if str(input.get(name, "")).startswith("s3://"):
+            input[name] = bucket_sources.link(input[name], lives)
     return input
 
 

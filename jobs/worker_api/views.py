@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from jobs import clean_json, links
 from jobs.errors import Conflict, InvalidInput, LinkRefused, NotFound, SlipwayError
 from jobs.models import Attempt
-from jobs.services import attempts, outputs
+from jobs.services import attempts, inputs, outputs
 from jobs.storage import StoreError
 from jobs.worker_api import manifest as contract
 
@@ -73,6 +73,12 @@ def progress(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
     """A numbered progress report; the answer says whether to go on."""
     may_go_on = attempts.report_progress(attempt, contract.progress(body))
     return {"continue": may_go_on}
+
+
+@worker_call
+def fresh_inputs(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
+    """New links to the files of the input, where the old ones have expired."""
+    return {"links": inputs.fresh_links(attempt.job)}
 
 
 @worker_call

@@ -29,6 +29,7 @@ def test_the_worker_reads_what_the_server_sends(monkeypatch):
     envelope = Envelope.of({"_slipway": example("envelope"), "media": "https://x"})
     assert envelope.runner == "anonymize"
     assert envelope.url == "https://slipway.example"
+    assert envelope.files["media"]["size"] == 191812
 
 
 def test_a_worker_that_knows_its_server_talks_to_no_other(monkeypatch):
