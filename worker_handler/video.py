@@ -43,13 +43,13 @@ def change_video(
             ) as writer:
                 frames = _Copy(reader, writer).run(change, progress)
     except av.error.FFmpegError as error:
-        raise UserError(f"The file cannot be read: {_reason(error)}.") from error
+        raise UserError(f"The file cannot be read: {reason(error)}.") from error
     if frames == 0:
         raise UserError("The video has no frame that can be decoded.")
     return frames
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Return FFmpeg's words without our file names."""
     return str(
         getattr(error, "strerror", "") or "damaged or of an unknown kind"

@@ -9,7 +9,9 @@ from runner import Runner
 
 BUILT_IN = {
     "anonymize": "runners.anonymize:Anonymize",
+    "cutout": "runners.cutout:Cutout",
     "echo": "runners.echo:Echo",
+    "transcribe": "runners.transcribe:Transcribe",
 }
 if os.environ.get("SLIPWAY_BATCH"):
     BUILT_IN["batch"] = "batch:Batch"

@@ -5,17 +5,15 @@ from typing import Any, Literal
 
 import numpy as np
 from centerface import CenterFace, free_size
-from errors import UserError
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+from pictures import read_image
+from PIL import Image, ImageFilter
 from pydantic import Field
 from runner import InFile, JobContext, Output, Result, Runner, RunnerInputs, file_field
 from video import change_video
 
 Picture = NDArray[np.uint8]
-IMAGE_TYPES = {"JPEG": ("jpg", "image/jpeg"), "WEBP": ("webp", "image/webp")}
 MARGIN = 0.15  # of a face's size, added on every side
-MAX_IMAGE_PIXELS = 100_000_000
 
 
 class Anonymize(Runner):
@@ -77,21 +75,12 @@ class _Work:
 
     def image(self) -> Output | None:
         """Return the changed image, or None if the file is not one."""
-        try:
-            with Image.open(self._source) as opened:
-                if opened.width * opened.height > MAX_IMAGE_PIXELS:
-                    raise UserError(
-                        f"The image is too large ({opened.width} x {opened.height})."
-                    )
-                kind = opened.format or "PNG"
-                upright = ImageOps.exif_transpose(opened).convert("RGB")
-        except UnidentifiedImageError:
+        found = read_image(self._source)
+        if found is None:
             return None
-        except (OSError, Image.DecompressionBombError) as error:
-            raise UserError("The image is damaged and cannot be read.") from error
+        upright, (extension, content_type) = found
         self._job.progress(0.1, "finding faces")
         changed = Image.fromarray(self._hide_faces(np.asarray(upright).copy()))
-        extension, content_type = IMAGE_TYPES.get(kind, ("png", "image/png"))
         output = self._job.output(f"anonymized.{extension}", content_type)
         changed.save(output.path, quality=92)
         return output
