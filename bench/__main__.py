@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import api, batches, drain, events, noop, tracking, uploads
+from bench import api, batches, drain, events, noop, tracking, uploads, worker
 
 BENCHMARKS = {
     "noop": noop.main,
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "tracking": tracking.main,
     "drain": drain.main,
     "batches": batches.main,
+    "worker": worker.main,
 }
 
 if __name__ == "__main__":

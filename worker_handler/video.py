@@ -1,14 +1,17 @@
 """Video in, changed frame by frame, video out: constant memory, sound kept.
 
-Everything runs in-process on PyAV; one frame is held at a time.
+Everything runs in-process on PyAV, which lets go of Python's lock: decoding, changing
+and encoding overlap, and a few frames are held between them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+import pipeline
 from errors import UserError
 from numpy.typing import NDArray
 
@@ -56,6 +59,27 @@ def reason(error: Exception) -> str:
     ).lower()
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """A picture, upright, with even sides, and when it is shown."""
+
+    picture: Picture
+    pts: int | None
+    time_base: Any
+    time: float | None
+
+    @classmethod
+    def of(cls, frame: Any) -> "_Frame":
+        """Return a decoded frame; raise `UserError` for one of huge dimensions."""
+        if frame.width * frame.height > MAX_PIXELS:
+            size = f"{frame.width} x {frame.height}"
+            raise UserError(f"The picture is too large ({size}).")
+        picture = _upright(frame.to_ndarray(format="rgb24"), frame.rotation)
+        # H.264 with 4:2:0 colour needs even sides.
+        picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
+        return cls(picture, frame.pts, frame.time_base, frame.time)
+
+
 class _Copy:
     """One pass from a reader to a writer."""
 
@@ -76,22 +100,41 @@ class _Copy:
         """Copy all of it; return the number of frames."""
         self._open_audio()
         duration = float(self._reader.duration or 0) / av.time_base
-        streams = [stream for stream in (self._video, self._audio) if stream]
-        try:
-            for packet in self._reader.demux(streams):
-                if packet.stream is self._video:
-                    for frame in packet.decode():
-                        self._write_frame(frame, change)
-                        if duration and frame.time is not None:
-                            progress(min(1.0, frame.time / duration))
-                else:
-                    self._write_audio(packet)
-        except av.error.InvalidDataError:
-            if not self._frames:
-                raise
-            # A cut file: what could be decoded is kept.
+
+        def work(item: Any) -> Any:
+            if not isinstance(item, _Frame):
+                return item
+            changed = replace(item, picture=change(item.picture))
+            if duration and item.time is not None:
+                progress(min(1.0, item.time / duration))
+            return changed
+
+        pipeline.run(self._read(), work, self._write)
         self._flush()
         return self._frames
+
+    def _read(self) -> Iterator[Any]:
+        """Yield upright pictures, and packets of sound, as they come."""
+        streams = [stream for stream in (self._video, self._audio) if stream]
+        is_any = False
+        try:
+            for packet in self._reader.demux(streams):
+                if packet.stream is not self._video:
+                    yield packet
+                    continue
+                for frame in packet.decode():
+                    is_any = True
+                    yield _Frame.of(frame)
+        except av.error.InvalidDataError:
+            if not is_any:
+                raise
+            # A cut file: what could be decoded is kept.
+
+    def _write(self, item: Any) -> None:
+        if isinstance(item, _Frame):
+            self._write_frame(item)
+        else:
+            self._write_audio(item)
 
     def _open_audio(self) -> None:
         if self._audio is None:
@@ -103,14 +146,11 @@ class _Copy:
             rate = self._audio.codec_context.sample_rate
             self._audio_out = self._writer.add_stream("aac", rate=rate)
 
-    def _write_frame(self, frame: Any, change: Callable[[Picture], Picture]) -> None:
-        picture = _upright(frame.to_ndarray(format="rgb24"), frame.rotation)
-        # H.264 with 4:2:0 colour needs even sides.
-        picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
+    def _write_frame(self, frame: "_Frame") -> None:
         if self._video_out is None:
-            self._open_video(picture)
+            self._open_video(frame.picture)
         changed = av.VideoFrame.from_ndarray(
-            np.ascontiguousarray(change(picture)), format="rgb24"
+            np.ascontiguousarray(frame.picture), format="rgb24"
         )
         changed.pts, changed.time_base = frame.pts, frame.time_base
         self._writer.mux(self._video_out.encode(changed))
@@ -118,8 +158,6 @@ class _Copy:
 
     def _open_video(self, picture: Picture) -> None:
         height, width = picture.shape[:2]
-        if height * width > MAX_PIXELS:
-            raise UserError(f"The picture is too large ({width} x {height}).")
         out = self._writer.add_stream("libx264", rate=self._video.average_rate or 25)
         out.width, out.height, out.pix_fmt = width, height, "yuv420p"
         out.time_base = out.codec_context.time_base = self._video.time_base

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -132,7 +133,37 @@ def test_the_schema_of_every_runner_is_printed():
         text=True,
     ).stdout
     runners = {runner["id"]: runner for runner in json.loads(printed)}
-    assert set(runners) == {"anonymize", "echo"}
+    assert set(runners) == {"anonymize", "cutout", "echo", "transcribe"}
     media = runners["anonymize"]["input_schema"]["properties"]["media"]
     assert media["x-widget"] == "file"
     assert "video/*" in media["x-accept"]
+
+
+def test_your_model_in_twenty_lines_runs_as_the_readme_says(media, tmp_path):
+    readme = (ROOT / "worker_handler" / "README.md").read_text()
+    code = readme.partition("```python\n")[2].partition("```")[0]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 20
+    shutil.copytree(ROOT / "worker_handler", tmp_path / "handler")
+    (tmp_path / "handler" / "my_model.py").write_text(code)
+    command = readme.partition("```sh\nSLIPWAY_RUNNER=")[2].partition("```")[0]
+    command = f"SLIPWAY_RUNNER={command}".replace(
+        "https://example.com/cat.jpg", f"{media}/portrait.jpg"
+    ).replace(" python ", f" {sys.executable} ")
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=tmp_path / "handler",
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "SLIPWAY_OUTPUT_DIR": str(tmp_path),
+            "WORKER_ALLOW_PRIVATE_URLS": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    [poster] = tmp_path.glob("slipway-*/outputs/poster.png")
+    with Image.open(poster) as picture:
+        assert picture.size == (320, 320)
+        assert len(picture.getcolors(10_000)) <= 16**3
