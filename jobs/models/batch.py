@@ -72,6 +72,9 @@ class Batch(models.Model):
     completion = models.ForeignKey(
         "jobs.Job", models.SET_NULL, null=True, blank=True, related_name="+"
     )
+    # Failed items that are to be run again, a few at a time: those that had ended by then.
+    retry_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    retry_only = models.JSONField(default=dict, blank=True, editable=False)
     is_timed_out = models.BooleanField(default=False, editable=False)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=now, editable=False)
@@ -94,9 +97,11 @@ class Batch(models.Model):
 
     @property
     def is_all_jobs(self) -> bool:
-        """Whether no item waits to become a job, or to be read."""
+        """Whether no item waits to become a job, to be read, or to be run again."""
+        if self.cancel_requested_at is not None:
+            return True
         is_read = self.enqueued_at is not None and self.next_index >= self.total
-        return is_read or self.cancel_requested_at is not None
+        return is_read and self.retry_requested_at is None
 
     @property
     def deadline(self) -> datetime | None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Avg, Count, F, Min, Q
+from django.db.models import Avg, Count, F, Min
 from django.urls import reverse
 from django.utils.timezone import now
 
@@ -41,9 +41,9 @@ class FailureGroup:
         return self.signature if self.number > 1 and self.signature else self.example
 
     @property
-    def condition(self) -> Q:
+    def condition(self) -> dict[str, str]:
         """Which jobs belong to it."""
-        return Q(error_code=self.code, error_signature=self.signature)
+        return {"error_code": self.code, "error_signature": self.signature}
 
     @property
     def is_retryable(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import field as field_of
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.timezone import now
 
 from jobs import conf
@@ -201,6 +201,7 @@ def _bring_on(batch: Batch) -> None:
         _cancel_some(batch)
     else:
         enqueuing.go_on_if_due(batch)
+        _retry_some(batch)
         if batch.endpoint.is_active and batch.next_index < batch.total:
             _make_jobs(batch)
     if batch.is_all_jobs:
@@ -208,8 +209,7 @@ def _bring_on(batch: Batch) -> None:
 
 
 def _make_jobs(batch: Batch) -> None:
-    active = batch.jobs.filter(status__in=ACTIVE, is_replaced=False).count()
-    room, start = batch.in_flight - active, batch.next_index
+    room, start = _room(batch), batch.next_index
     chunk = batch.chunks.filter(first_index__lte=start).last() if room > 0 else None
     if chunk is None:
         return
@@ -285,7 +285,7 @@ def _turns(batch: Batch) -> Callable[[Endpoint], int]:
 def request_cancel(batch: Batch) -> None:
     """Make no more jobs of a batch, and ask for the end of those there are."""
     rows = Batch.objects.filter(pk=batch.pk, ended_at=None, cancel_requested_at=None)
-    rows.update(cancel_requested_at=now())
+    rows.update(cancel_requested_at=now(), retry_requested_at=None)
     batch.refresh_from_db()
 
 
@@ -301,34 +301,59 @@ def _cancel_some(batch: Batch) -> None:
         single.request_cancel(job)
 
 
-def retry_failed(batch: Batch, only: Q | None = None) -> int:
-    """Run the items again that have no result, or those of them that match `only`.
+def retry_failed(batch: Batch, only: dict[str, str] | None = None) -> int:
+    """Run the items again that have no result, or those of one `FailureGroup`.
 
-    Return how many. A cancelled batch goes on with the items that it had not begun, and
-    without its time limit. Items that are no usable input stay as they are.
+    Return how many: the first ones at once, the rest as there is room. A cancelled batch
+    goes on with the items that it had not begun, and without its time limit. Items that
+    are no usable input stay as they are.
     """
-    count, found = 0, AT_ONCE
-    while found == AT_ONCE:
-        found = _retry_some(batch, only or Q())
-        count += found
+    with transaction.atomic():
+        here = _locked(batch)
+        batch.retry_requested_at, batch.retry_only = now(), only or {}
+        count = _to_retry(batch).count()
+        _reopen(here, has_items=bool(count))
+        if count:
+            told = {"retry_only": batch.retry_only}
+            here.update(retry_requested_at=batch.retry_requested_at, **told)
+    batch.refresh_from_db()
+    _retry_some(batch)
     batch.refresh_from_db()
     return count
 
 
-def _retry_some(batch: Batch, only: Q) -> int:
+def _to_retry(batch: Batch) -> QuerySet[Job]:
+    failed = batch.jobs.filter(is_replaced=False, status__in=AGAIN, **batch.retry_only)
+    ended = failed.filter(finished_at__lte=batch.retry_requested_at)
+    return ended.exclude(error_code=batch_json.BAD_ITEM)
+
+
+def _retry_some(batch: Batch) -> None:
+    """Write new jobs for failed items, as many as may be on their way."""
+    room = min(_room(batch), AT_ONCE)
+    if batch.retry_requested_at is None or room <= 0:
+        return
     with transaction.atomic():
-        here = _locked(batch)
-        failed = batch.jobs.filter(only, is_replaced=False, status__in=AGAIN)
-        failed = failed.exclude(error_code=batch_json.BAD_ITEM)
-        some = list(failed.select_related("endpoint").order_by("batch_index")[:AT_ONCE])
+        here = _locked(batch).filter(retry_requested_at=batch.retry_requested_at)
+        found = _to_retry(batch).select_related("endpoint").order_by("batch_index")
+        if not here.exists():
+            return  # somebody else was first
+        some = list(found[:room])
+        if len(some) < room:
+            here.update(retry_requested_at=None)
+            batch.retry_requested_at = None
         Job.objects.filter(pk__in=[job.pk for job in some]).update(is_replaced=True)
-        _reopen(here, has_items=bool(some))
         rows = [
             _Row(job.batch_index or 0, job.input, job.endpoint, source_job=job)
             for job in some
         ]
         _write(batch, rows)
-    return len(some)
+
+
+def _room(batch: Batch) -> int:
+    """Return how many more of its jobs may be on their way."""
+    active = batch.jobs.filter(status__in=ACTIVE, is_replaced=False).count()
+    return batch.in_flight - active
 
 
 def _reopen(here: QuerySet[Batch], *, has_items: bool) -> None:

@@ -59,7 +59,9 @@ def _is_ours(key: str) -> bool:
     return key.startswith(OURS)
 
 
-def paths(source: Source, at: Cursor) -> Iterator[tuple[str, Cursor]]:
+def paths(
+    source: Source, at: Cursor, going_on: Callable[[], None] = lambda: None
+) -> Iterator[tuple[str, Cursor]]:
     """Yield (path of a file that is wanted, where to go on after it).
 
     Files come in the order of `s3_paths`, then of their keys, each once. Raise
@@ -72,6 +74,7 @@ def paths(source: Source, at: Cursor) -> Iterator[tuple[str, Cursor]]:
         name, key_prefix = _parts(prefix)
         after = at.get("after", "") if number == start else ""
         for key in bucket(name).objects(key_prefix, after):
+            going_on()
             path = f"s3://{name}/{key}"
             is_new = not any(path.startswith(one) for one in prefixes[:number])
             if is_new and is_wanted(path):

@@ -55,6 +55,12 @@ class Chunk:
         self.size += len(str(input))
 
     @property
+    def usable(self) -> list[Any]:
+        """The inputs with nothing wrong: only these may hold on to files."""
+        told = enumerate(self.items)
+        return [input for at, input in told if str(at) not in self.problems]
+
+    @property
     def is_full(self) -> bool:
         """Whether the next input belongs to the next chunk."""
         return len(self.items) >= CHUNK_ITEMS or self.size >= CHUNK_BYTES
@@ -117,7 +123,8 @@ def _try(batch: Batch, hold: Hold) -> None:
 def _read(batch: Batch, hold: Hold) -> bool:
     """Read for some seconds; return whether nothing is left to do."""
     until = time.monotonic() + TASK_SECONDS
-    found = item_sources.read(batch.source, batch.cursor, batch.endpoint)
+    source, cursor = batch.source, batch.cursor
+    found = item_sources.read(source, cursor, batch.endpoint, hold.keep)
     for chunk in chunks(batch, found):
         hold.keep()
         if not _add(batch, chunk):
@@ -242,7 +249,7 @@ def _add(batch: Batch, chunk: Chunk) -> bool:
             items=chunk.items,
             problems=chunk.problems,
         )
-        keep_files(chunk.items)
+        keep_files(chunk.usable)
     batch.total += number
     return True
 

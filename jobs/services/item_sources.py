@@ -93,19 +93,25 @@ def default_field(endpoint: Endpoint) -> str:
     return str(names[0]) if names else "item"
 
 
-def read(source: Json, cursor: Json, endpoint: Endpoint) -> Iterator[Item]:
+def read(
+    source: Json,
+    cursor: Json,
+    endpoint: Endpoint,
+    going_on: Callable[[], None] = lambda: None,
+) -> Iterator[Item]:
     """Yield the items after `cursor` as they are written; raise `Unreadable`.
 
-    Raise `StoreError` while a store does not answer: then go on later.
+    `going_on` is called also while nothing is found. Raise `StoreError` while a store
+    does not answer: then go on later.
     """
     match source["kind"]:
         case "file":
             yield from _in_file(source, cursor, endpoint)
         case "listing":
-            for path, at in bucket_sources.paths(source, cursor):
+            for path, at in bucket_sources.paths(source, cursor, going_on):
                 yield Item(path, at)
         case _:
-            yield from _in_objects(source, cursor)
+            yield from _in_objects(source, cursor, going_on)
 
 
 def as_input(value: Any, source: Json, endpoint: Endpoint) -> Any:
@@ -163,12 +169,14 @@ def _typed(text: str, schema: Any) -> Any:
     return words.get(text.strip().lower(), text) if kind == "boolean" else text
 
 
-def _in_objects(source: Json, cursor: Json) -> Iterator[Item]:
+def _in_objects(
+    source: Json, cursor: Json, going_on: Callable[[], None]
+) -> Iterator[Item]:
     """Yield the JSON values of each file that is found; batches may span files."""
     opened = cursor.get("opened", "")
     if opened:
         yield from _in_object(opened, cursor)
-    for path, at in bucket_sources.paths(source, cursor):
+    for path, at in bucket_sources.paths(source, cursor, going_on):
         yield from _in_object(path, {**at, "opened": path, "offset": 0})
 
 

@@ -8,7 +8,6 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -68,8 +67,8 @@ def retry_failed(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     found = _one(request, batch_id)
     only = None
     if "code" in request.POST:
-        told = {name: request.POST.get(name, "") for name in ("code", "signature")}
-        only = Q(error_code=told["code"], error_signature=told["signature"])
+        names = ("code", "signature")
+        only = {f"error_{name}": request.POST.get(name, "") for name in names}
     count = service.retry_failed(found, only)
     text = f"{count:,} items run again." if count else "No item is to be run again."
     messages.success(request, text)

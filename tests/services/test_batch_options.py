@@ -66,6 +66,46 @@ def test_one_group_of_failures_is_run_again_alone():
     assert [job.batch_index for job in active] == [2]
 
 
+def test_many_failed_items_are_run_again_as_there_is_room():
+    batch = make_batch([{"n": n} for n in range(10)])
+    batches.feed()
+    for job in batch.jobs.all():
+        end(job, JobStatus.FAILED)
+    batches.feed()
+    Batch.objects.update(in_flight=3)
+    batch.refresh_from_db()
+    assert batches.retry_failed(batch) == 10
+    for left in (7, 4, 1, 0):
+        active = batch.jobs.filter(status="PENDING")
+        assert active.count() == (3 if left else 1)
+        for job in active:
+            end(job, JobStatus.FAILED)  # again: these are not run a third time
+        batches.feed()
+    batches.feed()
+    batch.refresh_from_db()
+    assert batch.ended_at
+    assert batch.jobs.count() == 20
+    counted = batch_json.counts([batch])[batch.pk]
+    assert counted["failed"] == 10
+
+
+def test_cancelling_also_ends_what_was_to_be_run_again():
+    batch = make_batch([{"n": n} for n in range(5)])
+    batches.feed()
+    for job in batch.jobs.all():
+        end(job, JobStatus.FAILED)
+    batches.feed()
+    Batch.objects.update(in_flight=2)
+    batch.refresh_from_db()
+    batches.retry_failed(batch)
+    batches.request_cancel(batch)
+    batches.feed()
+    batches.feed()
+    batch.refresh_from_db()
+    assert batch.ended_at
+    assert batch.jobs.count() == 7
+
+
 def test_over_its_time_a_batch_is_stopped_and_what_ended_stays():
     batch = make_batch([{"n": n} for n in range(4)], workers=2, timeout_seconds=60)
     batches.feed()

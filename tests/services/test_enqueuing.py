@@ -331,6 +331,24 @@ def test_files_that_items_name_are_kept_and_checked():
     ]
 
 
+def test_nobody_keeps_other_peoples_files_by_naming_them():
+    theirs = make_upload(owner=make_user("bob"))
+    until = theirs.expires_at
+    of = of_file(lines({"media": f"upload:{theirs.pk}"}), schema=SCHEMA)
+    all_inputs(of)
+    theirs.refresh_from_db()
+    assert theirs.expires_at == until
+
+
+def test_a_long_search_in_a_bucket_keeps_its_lease(s3):
+    put(s3, **{f"a__{n}": b"x" for n in range(5)})
+    source = listing("listing", f"s3://{s3.bucket}/a/", excludes=["**"])
+    asked = []
+    found = item_sources.read(source, {}, make_endpoint(), lambda: asked.append(1))
+    assert list(found) == []
+    assert len(asked) == 5
+
+
 def test_a_file_deleted_before_its_items_turn_is_told():
     upload = make_upload()
     batch = of_file(lines({"media": f"upload:{upload.pk}"}), schema=SCHEMA)

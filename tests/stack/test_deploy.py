@@ -88,6 +88,8 @@ def services(tmp_path, own_database):
     printed = services.manage("worker_env", "echo").splitlines()
     key = dict(line.split("=", 1) for line in printed)["SLIPWAY_WORKER_KEY"]
     services.environment["SLIPWAY_WORKER_KEY"] = key.strip("'")
+    plain = services.manage("worker_env", "echo", "--docker").splitlines()
+    assert plain == [line.replace("'", "") for line in printed]
     for name in ("tasks", "beat", "gpu"):
         services.start(name)
     yield services

@@ -16,6 +16,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: Any) -> None:
         """Add the options."""
         parser.add_argument("slug")
+        parser.add_argument(
+            "--docker", action="store_true", help="Without quotes, for --env-file."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print NAME='value' lines, quoted for a shell: the $ signs are the SDK's."""
@@ -35,4 +38,5 @@ class Command(BaseCommand):
             "SLIPWAY_ENDPOINT": endpoint.slug,
             "SLIPWAY_WORKER_KEY": endpoint.worker_key,
         }.items():
-            self.stdout.write(f"{name}='{value}'")
+            quote = "" if options["docker"] else "'"
+            self.stdout.write(f"{name}={quote}{value}{quote}")
