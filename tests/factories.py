@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from jobs.models import ApiKey, Attempt, Batch, Endpoint, Job, Upload
-from jobs.services import batches, uploads
+from jobs.services import batch_inputs, batches, uploads
 from jobs.states import JobStatus
 from jobs.storage import LOCAL, local
 
@@ -98,6 +98,6 @@ def make_batch(
     """Return a batch whose items came with the request."""
     owner, endpoint = owner or make_user(), endpoint or make_endpoint()
     size = options.get("batch_size")
-    inputs = batches.inputs_of(endpoint, items, owner=owner, batch_size=size)
+    inputs = batch_inputs.inputs_of(endpoint, items, owner=owner, batch_size=size)
     told = batches.Options(**options)
     return batches.create(owner=owner, endpoint=endpoint, items=inputs, options=told)

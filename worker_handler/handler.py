@@ -2,6 +2,7 @@
 
 python handler.py --test_input '{"input": {...}}'   one job here, exit code 0 or 1
 python handler.py --schema [RUNNER]                 the JSON Schema of the input
+python handler.py --prepare [RUNNER]                load its model, downloading it if needed
 python handler.py                                   take jobs (RUNPOD_WEBHOOK_GET_JOB)
 """
 
@@ -107,6 +108,10 @@ def main() -> None:
     if "--schema" in sys.argv:
         names = sys.argv[sys.argv.index("--schema") + 1 :] or list(BUILT_IN)
         sys.stdout.write(json.dumps([schema_of(name) for name in names]) + "\n")
+        return
+    if "--prepare" in sys.argv:
+        for name in sys.argv[sys.argv.index("--prepare") + 1 :] or [default_id()]:
+            ready_runner(name)
         return
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)

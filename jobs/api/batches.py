@@ -24,7 +24,7 @@ from jobs.api.schemas import JobPage
 from jobs.errors import InvalidInput, NotFound, Problem
 from jobs.item_readers import Unreadable
 from jobs.models import Batch, Endpoint, Job
-from jobs.services import batch_json, enqueuing, item_sources
+from jobs.services import batch_inputs, batch_json, enqueuing, item_sources
 from jobs.services import batches as service
 from jobs.services.batches import Options
 
@@ -92,9 +92,9 @@ def _items(request: ApiRequest, endpoint: Endpoint, body: BatchIn) -> list[Any] 
         raise InvalidInput(Problem("", text, "source"))
     listed = body.item_list.items if body.item_list else body.items
     if listed is None:
-        service.check_endpoint(endpoint)
+        batch_inputs.check_endpoint(endpoint)
         return None
-    return service.inputs_of(
+    return batch_inputs.inputs_of(
         endpoint,
         listed,
         owner=request.auth.owner,

@@ -21,7 +21,7 @@ from jobs.api.body import CORTEX, limit
 from jobs.api.errors import STATUSES
 from jobs.errors import InvalidInput, NotFound, Problem, SlipwayError, TooLarge
 from jobs.models import Batch, Endpoint
-from jobs.services import batches, bucket_sources, cortex, item_sources
+from jobs.services import batch_inputs, batches, bucket_sources, cortex, item_sources
 from jobs.services.batches import Options
 from jobs.storage import StoreError
 
@@ -150,7 +150,7 @@ def _submit(request: HttpRequest, caller: Caller, endpoint: Endpoint) -> HttpRes
     if len(request.body) > limit(request.path):
         raise TooLarge("The request is larger than 10 MiB.")
     sent = _parsed(request.body)
-    batches.check_endpoint(endpoint)
+    batch_inputs.check_endpoint(endpoint)
     items, source = _contents(endpoint, sent, caller.owner)
     if request.GET.get("dryRun", "").lower() == "true":
         return _dry_run(source)
@@ -207,7 +207,7 @@ def _contents(
                 text = f"item {index} is larger than 256000 bytes, the limit of an item"
                 raise Refused("item_size_exceeds_limit", text)
         size = sent.item_list.batch_size
-        found = batches.inputs_of(
+        found = batch_inputs.inputs_of(
             endpoint, sent.item_list.items, owner=owner, batch_size=size
         )
         for index, one in enumerate(found):

@@ -16,13 +16,12 @@ from django.db.models import QuerySet
 from django.utils.timezone import now
 
 from jobs import conf
-from jobs.errors import Conflict, InvalidInput, Problem, TooLarge
 from jobs.models import Batch, BatchChunk, Endpoint, Job, JobEvent, Upload
 from jobs.services import (
+    batch_inputs,
     batch_json,
     enqueuing,
     inputs,
-    item_sources,
     overflow,
     release,
     webhooks,
@@ -34,7 +33,6 @@ logger = logging.getLogger(__name__)
 S = JobStatus
 AGAIN = (*batch_json.FAILED, S.CANCELLED)
 AT_ONCE = 200
-PROBLEMS_TOLD = 100
 FILE_DELETED = "A file of this item was deleted before its turn came."
 Json = dict[str, Any]
 
@@ -66,75 +64,6 @@ class _Row:
 
 
 # --- accept ---------------------------------------------------------------------------
-def inputs_of(
-    endpoint: Endpoint,
-    items: list[Any],
-    *,
-    owner: Any,
-    batch_size: int | None = None,
-    common: Json | None = None,
-    field: str = "",
-) -> list[Any]:
-    """Return the inputs of the jobs that `items` become; `common` is what all have.
-
-    An item that is a text is for `field`.
-
-    Raise `InvalidInput` with the place of every mistake, `TooLarge` or `Conflict`.
-    """
-    check_endpoint(endpoint)
-    most = conf.BATCH_MAX_ITEMS
-    if len(items) > most:
-        text = f"{len(items):,} items; at most {most:,} fit in one request."
-        raise TooLarge(f"{text} Send more as a file.")
-    source: Json = {"input": common or {}, "field": field}
-    size = batch_size or 1
-    if batch_size:
-        groups = [items[at : at + size] for at in range(0, len(items), size)]
-        found: list[Any] = [{**source["input"], "payload": group} for group in groups]
-    else:
-        found = [item_sources.as_input(item, source, endpoint) for item in items]
-    _check(endpoint, found, owner=owner, size=batch_size)
-    return found
-
-
-def check_endpoint(endpoint: Endpoint) -> None:
-    """Raise `Conflict` where no work is taken."""
-    if not endpoint.is_active:
-        text = f"{endpoint.title} takes no new jobs now."
-        raise Conflict(text, code="endpoint_paused")
-
-
-def _check(
-    endpoint: Endpoint, found: list[Any], *, owner: Any, size: int | None
-) -> None:
-    files = inputs.files_of(found, owner=owner)
-    problems: list[Problem] = []
-    for index, one in enumerate(found):
-        try:
-            inputs.check(endpoint, one, files)
-        except InvalidInput as error:
-            problems += [
-                Problem(_place(index, told.pointer, size), told.message, told.code)
-                for told in error.problems
-            ]
-        if len(problems) > PROBLEMS_TOLD:
-            break
-    if problems:
-        raise InvalidInput(*problems)
-
-
-def _place(index: int, pointer: str, size: int | None) -> str:
-    """Return where an item stands in the request, from its place in a job's input."""
-    rest = pointer.removeprefix("/input")
-    if not size:
-        return f"/items/{index}{rest}"
-    number, _, inside = rest.removeprefix("/payload/").partition("/")
-    if not rest.startswith("/payload/") or not number.isdigit():
-        return f"/items/{index * size}{rest}"
-    place = f"/items/{index * size + int(number)}"
-    return f"{place}/{inside}" if inside else place
-
-
 def create(
     *,
     owner: Any,
@@ -143,11 +72,11 @@ def create(
     items: list[Any] | None = None,
     source: Json | None = None,
 ) -> Batch:
-    """Accept a batch: `items` of `inputs_of`, or a `source` of `item_sources.check`.
+    """Accept a batch: `items` of `batch_inputs.inputs_of`, or a `source` of `item_sources.check`.
 
     Its first jobs are made by the next `feed`.
     """
-    check_endpoint(endpoint)
+    batch_inputs.check_endpoint(endpoint)
     items = items or []
     with transaction.atomic():
         batch = Batch.objects.create(

@@ -13,7 +13,7 @@ from jobs.errors import InvalidInput, SlipwayError
 from jobs.forms import InputForm
 from jobs.item_readers import Unreadable
 from jobs.models import Batch, Endpoint
-from jobs.services import batches, enqueuing, item_sources
+from jobs.services import batch_inputs, batches, enqueuing, item_sources
 from jobs.storage import StoreError
 
 FORM = ["GET", "HEAD", "POST"]
@@ -66,7 +66,7 @@ def _accept(request: HttpRequest, form: BatchForm, common: Any) -> Batch | None:
     if typed is None:
         source = item_sources.check(form.source_with(common), owner=owner)
     else:
-        items = batches.inputs_of(
+        items = batch_inputs.inputs_of(
             endpoint,
             list(typed),
             owner=owner,

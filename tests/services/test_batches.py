@@ -7,7 +7,7 @@ from django.utils.timezone import now
 
 from jobs.errors import Conflict, InvalidInput, TooLarge
 from jobs.models import Batch, BatchChunk, Job
-from jobs.services import batch_json, batches, release, retention
+from jobs.services import batch_inputs, batch_json, batches, release, retention
 from jobs.states import Actor, JobStatus
 from tests.factories import (
     SCHEMA,
@@ -204,7 +204,7 @@ def test_checking_many_items_asks_for_their_files_once(
     items = [{"media": f"upload:{make_upload().pk}"} for _ in range(20)]
     alice = make_user()
     with django_assert_max_num_queries(1):
-        batches.inputs_of(endpoint, items, owner=alice)
+        batch_inputs.inputs_of(endpoint, items, owner=alice)
 
 
 def test_jobs_gone_by_age_are_counted_as_deleted_and_the_batch_goes_last():

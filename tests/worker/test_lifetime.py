@@ -107,6 +107,12 @@ def test_the_schema_is_printed_without_loading_a_model(start):
     assert set(told["input_schema"]["properties"]) == {"do", "seconds", "mark"}
 
 
+def test_a_model_is_prepared_ahead_or_fails_there(start):
+    assert ended(start("--prepare"))[0] == 0
+    code, text = ended(start("--prepare", runner="kinds:Broken"))
+    assert (code, "no weights here" in text) == (1, True)
+
+
 def test_it_serves_runpods_api_at_ones_desk(start):
     port = free_port()
     start("--rp_serve_api", "--rp_api_port", port, "--rp_api_host", "127.0.0.1")

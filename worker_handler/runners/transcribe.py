@@ -10,6 +10,7 @@ import captions
 import ctranslate2
 from captions import Segment
 from faster_whisper import WhisperModel
+from hub_models import ensure_model
 from model_files import from_package
 from pydantic import Field
 from runner import InFile, JobContext, Output, Result, Runner, RunnerInputs, file_field
@@ -61,14 +62,18 @@ class Transcribe(Runner):
         )
 
     def setup(self) -> None:
-        """Load the model: the one in the package, or the folder WHISPER_MODEL."""
-        folder = os.environ.get("WHISPER_MODEL") or str(_packaged())
+        """Load the model: the one in the package, or WHISPER_MODEL.
+
+        That is a folder, or "organisation/name@commit" of the hub.
+        """
+        told = os.environ.get("WHISPER_MODEL", "")
+        folder = ensure_model(told) if "@" in told else Path(told or _packaged())
         device = os.environ.get("WORKER_DEVICE", "auto")
         if device == "auto":
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         precision = "float16" if device == "cuda" else "int8"
         self._model = WhisperModel(
-            folder, device=device, compute_type=precision, local_files_only=True
+            str(folder), device=device, compute_type=precision, local_files_only=True
         )
 
     def run(self, inputs: Inputs, job: JobContext) -> Result:
