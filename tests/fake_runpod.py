@@ -156,7 +156,7 @@ class FakeRunPod:
         if job.status != "IN_PROGRESS":
             return
         job.error = answer.get("error") or job.input.get("fail")
-        if random.random() < self.failing:
+        if random.random() < self.failing and job.input.get("payload", True):
             job.error = "CUDA error: an illegal memory access was encountered"
         job.output = answer.get("output")
         await self._end(job, "FAILED" if job.error else "COMPLETED")

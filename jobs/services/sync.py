@@ -173,8 +173,9 @@ def _max_attempts(job: Job, code: str, *, retryable: bool) -> int:
     """Return how many attempts a job that failed like this may have.
 
     Where a batch says it, whatever went wrong is tried again, unless it was the input.
+    Not so what comes when all items have ended: that may have done half of its work.
     """
-    if job.batch_id:
+    if job.batch_id and job.batch_index is not None:
         told = Batch.objects.filter(pk=job.batch_id).values_list("max_attempts")
         own = told[0][0]
         if own is not None:

@@ -45,6 +45,21 @@ def test_a_job_is_tried_as_often_as_its_batch_says(most, code, retryable, ends):
     assert [failing(job, code, retryable=retryable) for _ in ends] == ends
 
 
+def test_a_completion_that_fails_is_not_tried_again_by_itself():
+    endpoint = make_endpoint(max_attempts=2)
+    told = {"batch_size": 1, "max_attempts": 5, "has_completion": True}
+    batch = make_batch([1], endpoint=endpoint, **told)
+    batches.feed()
+    end(batch.jobs.get())
+    batches.feed()
+    last = batch.jobs.select_related("endpoint").get(batch_index=None)
+    assert failing(last, "worker_error") == "FAILED"
+    batches.retry_failed(batch)
+    batches.feed()
+    last = batch.jobs.select_related("endpoint").get(batch_index=None, status="PENDING")
+    assert failing(last, "worker_lost", retryable=True) == "PENDING"
+
+
 def test_failures_that_differ_in_names_and_numbers_are_one_group():
     batch = make_batch([{"n": n} for n in range(3)])
     batches.feed()
