@@ -56,8 +56,12 @@ class Envelope:
 class Slipway:
     """The calls of one attempt. Repeats what may be repeated."""
 
-    def __init__(self, envelope: Envelope) -> None:
+    def __init__(
+        self, envelope: Envelope, pauses: tuple[float, ...] | None = None
+    ) -> None:
+        """`pauses` is how long to insist on delivering a result; by default an hour."""
         self._envelope = envelope
+        self.pauses = RESULT_PAUSES if pauses is None else pauses
         self._http = httpx.Client(timeout=TIMEOUT, trust_env=False)
         self._base = f"{envelope.url}/worker/v1/attempts/{envelope.attempt}"
         self._headers = {"Authorization": f"Bearer {envelope.token}"}
@@ -95,7 +99,7 @@ class Slipway:
     def open_output(self, name: str, content_type: str, size: int) -> dict[str, Any]:
         """Return how to send one output file: {"method", "url"} or {…, "part_size"}."""
         about = {"name": name, "content_type": content_type, "size": size}
-        answer = self._post("outputs", about, RESULT_PAUSES)
+        answer = self._post("outputs", about, self.pauses)
         if "url" in answer:
             answer["url"] = self.local(str(answer["url"]))
         return answer
@@ -103,12 +107,12 @@ class Slipway:
     def part_url(self, name: str, number: int) -> str:
         """Return where to PUT one part of a file that was opened."""
         about = {"name": name, "numbers": [number]}
-        answer = self._post("outputs/parts", about, RESULT_PAUSES)
+        answer = self._post("outputs/parts", about, self.pauses)
         return str(answer["parts"][0]["url"])
 
     def finish(self, manifest: dict[str, Any]) -> None:
         """Deliver the manifest, the last thing an attempt does."""
-        self._post("finish", manifest, RESULT_PAUSES)
+        self._post("finish", manifest, self.pauses)
 
     def local(self, url: str) -> str:
         """Return a link of the server's, at the address where this worker reaches it."""
@@ -128,7 +132,7 @@ class Slipway:
         return answer
 
 
-def insist(send: Any, what: str, pauses: tuple[float, ...] = RESULT_PAUSES) -> Any:
+def insist(send: Any, what: str, pauses: tuple[float, ...]) -> Any:
     """Call `send` until the server answers; raise `Over` or `Undeliverable`.
 
     A `send` that returns None has seen to everything itself.

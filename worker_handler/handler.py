@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
+import inbox
 from drive import streams
 from lifetime import Lifetime, stop_worker
 from runners import BUILT_IN, default_id, ready_runner, runner_class
@@ -75,6 +76,7 @@ async def _working(
         raise
     finally:
         lifetime.end(id)
+        inbox.deliver_soon()
 
 
 def _answered(answer: Any) -> Any:
@@ -126,6 +128,7 @@ def main() -> None:
     is_served = "--rp_serve_api" in sys.argv or "RUNPOD_WEBHOOK_GET_JOB" in os.environ
     is_stream = is_served and streams(runner_class(default_id()))
     lifetime.watch()
+    inbox.deliver_soon()
     runpod.serverless.start(
         {
             "handler": streaming_handler if is_stream else handler,

@@ -30,7 +30,7 @@ def upload(slipway: Slipway, output: Output, job: JobContext) -> dict[str, Any]:
         pieces = _pieces(output.path, job, 0, size)
         return _put(str(way["url"]), pieces, size, way.get("headers"))
 
-    answer = insist(send, f"upload of {output.name}")
+    answer = insist(send, f"upload of {output.name}", slipway.pauses)
     # Our server measures what comes; a bucket is asked by the server, later.
     is_measured = answer is not None and answer.status_code == httpx.codes.CREATED
     if is_measured and answer.json() != line:
@@ -52,7 +52,7 @@ def _send_parts(
             url = slipway.part_url(output.name, number)
             return _put(url, _pieces(output.path, job, start, length), length)
 
-        insist(send, f"part {number} of {output.name}")
+        insist(send, f"part {number} of {output.name}", slipway.pauses)
 
 
 def _put(

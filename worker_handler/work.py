@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import inbox
 from contract import Envelope, Slipway
 from downloads import fetch_all
 from drive import drive
@@ -41,7 +42,7 @@ def work(
     if not isinstance(input, dict):
         return {"error": "The input must be an object."}
     envelope = Envelope.of(input)
-    slipway = Slipway(envelope) if envelope else None
+    slipway = Slipway(envelope, inbox.pauses()) if envelope else None
     try:
         return _Work(job, envelope, slipway, cancel).answer(emit)
     finally:
@@ -132,9 +133,14 @@ class _Work:
         output = json_safe(result.output)
         if self._slipway is None:
             return _alone(output, result)
-        lines = [upload(self._slipway, file, context) for file in result.files]
-        context.check_cancelled()
-        self._slipway.finish({"schema": 1, "files": lines, "output": output})
+        try:
+            lines = [upload(self._slipway, file, context) for file in result.files]
+            context.check_cancelled()
+            self._slipway.finish({"schema": 1, "files": lines, "output": output})
+        except Undeliverable:
+            raw = self._job["input"]["_slipway"]
+            inbox.keep(raw, str(raw.get("attempt")), result, output)
+            raise
         flags = {"refresh_worker": True} if result.refresh_worker else {}
         return {"slipway": "done", "files": len(lines), **flags}
 
