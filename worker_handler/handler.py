@@ -22,7 +22,7 @@ from typing import Any
 import inbox
 from drive import streams
 from lifetime import Lifetime, stop_worker
-from runners import BUILT_IN, default_id, ready_runner, runner_class
+from runners import BUILT_IN, default_id, ready_runner, runner_class, schema_of
 
 logger = logging.getLogger("slipway")
 lifetime = Lifetime()
@@ -92,17 +92,6 @@ def _worker() -> Callable[..., Any]:
     from work import work  # noqa: PLC0415 - loads numpy and friends
 
     return work
-
-
-def schema_of(id: str) -> dict[str, Any]:
-    """Return what a front end needs to know of a runner."""
-    runner = runner_class(id)
-    return {
-        "id": id,
-        "title": runner.title,
-        "description": runner.description,
-        "input_schema": runner.schema(),
-    }
 
 
 def main() -> None:

@@ -20,11 +20,13 @@ from progress import Progress
 from pydantic import ValidationError
 from redact import redact
 from runner import JobContext, Result, RunnerInputs
-from runners import BUILT_IN, default_id, ready_runner
+from runners import BUILT_IN, default_id, ready_runner, schema_of
 from uploads import upload
 
 logger = logging.getLogger("slipway")
 OURS = ("_slipway", "_batch")
+# A job that asks a running worker what its runner takes: {"op": "schema", "runner": id}.
+SCHEMA = "schema"
 
 
 def work(
@@ -41,6 +43,8 @@ def work(
     input = job.get("input")
     if not isinstance(input, dict):
         return {"error": "The input must be an object."}
+    if input.get("op") == SCHEMA:
+        return _schema(str(input.get("runner") or default_id()))
     envelope = Envelope.of(input)
     slipway = Slipway(envelope, inbox.pauses()) if envelope else None
     try:
@@ -48,6 +52,13 @@ def work(
     finally:
         if slipway:
             slipway.close()
+
+
+def _schema(id: str) -> dict[str, Any]:
+    try:
+        return schema_of(_known(id))
+    except UserError as error:
+        return {"error": str(error)}
 
 
 class _Work:

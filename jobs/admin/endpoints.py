@@ -7,9 +7,10 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from jobs.admin.jobs import ReadOnly
+from jobs.errors import SlipwayError
 from jobs.models import Endpoint, LocalWorker
 from jobs.runpod.errors import RunPodError
-from jobs.services import endpoints
+from jobs.services import endpoints, worker_schemas
 
 
 @admin.register(Endpoint)
@@ -19,7 +20,7 @@ class EndpointAdmin(ModelAdmin):
     list_display = ("title", "slug", "kind", "contract", "is_active", "unreachable_at")
     list_filter = ("kind", "is_active")
     search_fields = ("title", "slug", "runpod_id")
-    actions = ("purge_queue", "pause", "resume")
+    actions = ("purge_queue", "pause", "resume", "fetch_schema")
     prepopulated_fields = {"slug": ("title",)}
     readonly_fields = ("unreachable_at", "purged_at")
 
@@ -33,6 +34,18 @@ class EndpointAdmin(ModelAdmin):
                 messages.error(request, f"{endpoint}: {error}")
             else:
                 messages.success(request, f"{endpoint}: {removed} jobs dropped.")
+
+    @admin.action(description="Take the input schema from a running worker")
+    def fetch_schema(self, request: HttpRequest, queryset: Any) -> None:
+        """Ask a worker of our handler what it takes; may take half a minute each."""
+        for endpoint in queryset:
+            try:
+                schema = worker_schemas.fetch(endpoint)
+            except (SlipwayError, RunPodError) as error:
+                messages.error(request, f"{endpoint}: {error}")
+            else:
+                names = ", ".join(schema.get("properties", {})) or "nothing"
+                messages.success(request, f"{endpoint} takes {names}.")
 
     @admin.action(description="Pause: accept no new jobs")
     def pause(self, request: HttpRequest, queryset: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.stack.stack import upload, wait_until
 
 pytestmark = pytest.mark.stack
-ITEMS = int(os.environ.get("SLIPWAY_TEST_ITEMS", "1500"))
+ITEMS = int(os.environ.get("SLIPWAY_TEST_ITEMS", "600"))
 KILLED = ("tasks", "web", "beat", "tasks")
 
 

@@ -1,6 +1,7 @@
 """The commands of docker-compose.yml, outside a container: web, tasks, beat, gpu."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -106,6 +107,18 @@ def test_each_services_command_does_its_part(services):
         assert (job["status"], job["output"]) == ("COMPLETED", {"message": "deployed"})
         css = client.get("/static/css/app.css")
         assert css.headers["Content-Type"].startswith("text/css")
+
+
+def test_the_schema_is_taken_from_a_running_worker(services):
+    told = json.loads(services.manage("fetch_schema", "echo"))
+    assert set(told["properties"]) == {"message", "seconds", "megabytes", "error"}
+    key = services.manage("create_api_key", "tester", "--create-user")
+    found = httpx.get(
+        f"{services.url}/api/v1/endpoints/echo",
+        headers={"Authorization": f"Bearer {key}"},
+        trust_env=False,
+    )
+    assert found.json()["input_schema"] == told
 
 
 def test_the_compose_file_names_a_command_that_exists_for_every_service():

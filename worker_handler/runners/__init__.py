@@ -3,6 +3,7 @@
 import importlib
 import os
 from functools import cache
+from typing import Any
 
 from errors import UserError
 from runner import Runner
@@ -43,3 +44,14 @@ def default_id() -> str:
     """Return the runner used when a job names none (`SLIPWAY_RUNNER`)."""
     usual = "batch" if "batch" in BUILT_IN else "anonymize"
     return os.environ.get("SLIPWAY_RUNNER", usual)
+
+
+def schema_of(id: str) -> dict[str, Any]:
+    """Return what a front end needs to know of a runner."""
+    runner = runner_class(id)
+    return {
+        "id": id,
+        "title": runner.title,
+        "description": runner.description,
+        "input_schema": runner.schema(),
+    }
