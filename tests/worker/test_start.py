@@ -2,12 +2,16 @@
 
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.stack.stack import ROOT
 
 START = ROOT / "worker_handler" / "start.sh"
+# Our own Python can make environments, whatever else is called python3 here.
+SEARCH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 HANDLER = "import sys; print('handler', {version!r}, sys.argv[1:], sys.prefix)"
 
 
@@ -46,7 +50,7 @@ def start(tmp_path, git):
         return subprocess.run(
             ["bash", str(START), *arguments],
             env={
-                "PATH": os.environ["PATH"],
+                "PATH": SEARCH,
                 "HOME": str(tmp_path),
                 "TMPDIR": str(tmp_path),
                 "SLIPWAY_VOLUME": str(volume),
@@ -103,7 +107,7 @@ def test_a_branch_a_tag_or_a_commit_is_run(start, git):
 def test_two_workers_that_start_at_once_share_one_volume(start, tmp_path):
     command = ["bash", str(START)]
     environment = {
-        "PATH": os.environ["PATH"],
+        "PATH": SEARCH,
         "HOME": str(tmp_path),
         "SLIPWAY_VOLUME": str(start.volume),
         "SLIPWAY_REPO": str(tmp_path / "repo"),
