@@ -12,8 +12,10 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
@@ -106,6 +108,10 @@ def main() -> None:
         return
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    if "RUNPOD_WEBHOOK_GET_JOB" in os.environ:
+        # Without an id the SDK sends no pings, and a worker that dies is noticed late.
+        id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+        os.environ.setdefault("RUNPOD_POD_ID", id)
     # The SDK's ping process outlives a killed worker and pings on for ever; the kernel
     # ends it together with us (Linux prctl(2)).
     os.register_at_fork(after_in_child=_die_with_parent)

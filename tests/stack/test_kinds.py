@@ -174,6 +174,8 @@ def check_success(client, workers, id, seconds=90):
 def test_success(client, workers, worker):
     worker()
     check_success(client, workers, submit(client, workers))
+    # Else a worker that dies between two polls is noticed an hour late.
+    assert "pings will not be sent" not in workers.log()
 
 
 def test_an_error_of_the_user_is_told_in_its_words(client, workers, worker):
