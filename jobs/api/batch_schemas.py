@@ -125,7 +125,7 @@ class BatchOut(Schema):
     timeout: int | None
     max_attempts: int | None
     config: dict[str, Any]
-    on_job_complete: str | None = Field(description="The job that came after all.")
+    completion_job: str | None = Field(description="The job that came after all.")
     cancel_requested: bool
     created_at: datetime
     ended_at: datetime | None

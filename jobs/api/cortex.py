@@ -160,6 +160,7 @@ def _submit(request: HttpRequest, caller: Caller, endpoint: Endpoint) -> HttpRes
         items=items,
         source=source,
         options=Options(
+            metadata=_metadata(sent),
             workers=sent.workers,
             batch_size=_list_of(sent).batch_size,
             config=sent.config or {},
@@ -188,6 +189,11 @@ def _parsed(body: bytes) -> Submission:
         text = f"found {' and '.join(given)}: please specify exactly one of {names}"
         raise Refused("conflicting_fields", text)
     return sent
+
+
+def _metadata(sent: Submission) -> Json:
+    letters = sent.sqs_dead_letter_queue
+    return {cortex.LETTERS: letters.model_dump()} if letters else {}
 
 
 def _list_of(sent: Submission) -> ItemList | FileList:

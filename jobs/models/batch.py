@@ -68,6 +68,7 @@ class Batch(models.Model):
     enqueue_tries = models.PositiveSmallIntegerField(default=0, editable=False)
     enqueue_error = models.CharField(max_length=500, blank=True, editable=False)
     # What a Cortex handler does when all items have ended: a job of its own, made once.
+    # `has_completion`: it is still to be made.
     has_completion = models.BooleanField(default=False)
     completion = models.ForeignKey(
         "jobs.Job", models.SET_NULL, null=True, blank=True, related_name="+"

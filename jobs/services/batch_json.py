@@ -18,6 +18,7 @@ from jobs.states import ACTIVE, JobStatus
 
 S = JobStatus
 FAILED = (S.FAILED, S.TIMED_OUT)
+AGAIN = (*FAILED, S.CANCELLED)
 KINDS = ("waiting", "active", "completed", "failed", "cancelled", "deleted")
 # An item that was no usable input: to run it again as it is would be no use.
 BAD_ITEM = "bad_item"
@@ -70,7 +71,11 @@ def counts(batches: list[Batch]) -> dict[Any, Counter[str]]:
         found[pk][_kind(status)] += count
     for one in batches:
         counted = found[one.pk]
-        counted["deleted"] = one.total - counted.total()
+        # Items may have become jobs since the row was read.
+        counted["waiting"] -= max(
+            0, min(counted["waiting"], counted.total() - one.total)
+        )
+        counted["deleted"] = max(0, one.total - counted.total())
         if one.cancel_requested_at:
             # What was never begun is cancelled with the rest.
             counted["cancelled"] += counted.pop("waiting")
@@ -120,7 +125,6 @@ def speed(batch: Batch, counted: Counter[str]) -> Speed:
     since = max(batch.created_at, (batch.ended_at or now()) - RECENT)
     told = ended.filter(finished_at__gte=since).aggregate(
         number=Count("pk"),
-        first=Min("finished_at"),
         seconds=Avg(F("finished_at") - F("started_at")),
     )
     until = batch.ended_at or now()
@@ -158,7 +162,7 @@ def batch_json(
         "timeout": batch.timeout_seconds,
         "max_attempts": batch.max_attempts,
         "config": batch.config,
-        "on_job_complete": str(batch.completion_id) if batch.completion_id else None,
+        "completion_job": str(batch.completion_id) if batch.completion_id else None,
         "cancel_requested": batch.cancel_requested_at is not None,
         "created_at": batch.created_at,
         "ended_at": batch.ended_at,
@@ -194,6 +198,12 @@ def detail(batch: Batch, counted: Counter[str]) -> dict[str, Any]:
             for group in failures(batch)
         ],
     }
+
+
+def retryable(batch: Batch) -> int:
+    """Return how many items have no result and may be run again."""
+    ended = batch.jobs.filter(is_replaced=False, status__in=AGAIN)
+    return ended.exclude(error_code=BAD_ITEM).count()
 
 
 def failures(batch: Batch) -> list[FailureGroup]:

@@ -17,7 +17,7 @@ from jobs.services.batch_json import FAILED
 from jobs.services.job_json import PREFETCHED, RELATED, job_json
 from jobs.storage import StoreError, store
 
-AT_ONCE = 200
+AT_ONCE = 50  # an input may be 8 MiB
 SHOWN = ("id", "status", "input", "output", "outputs", "error", "metadata")
 # Each file costs half a kilobyte of memory: a zip ends with a list of what is in it.
 MAX_FILES = 100_000

@@ -31,7 +31,7 @@ from jobs.states import ACTIVE, Actor, JobStatus
 
 logger = logging.getLogger(__name__)
 S = JobStatus
-AGAIN = (*batch_json.FAILED, S.CANCELLED)
+AGAIN = batch_json.AGAIN
 AT_ONCE = 200
 FILE_DELETED = "A file of this item was deleted before its turn came."
 Json = dict[str, Any]
@@ -143,6 +143,8 @@ def _make_jobs(batch: Batch) -> None:
     if chunk is None:
         return
     places = overflow.places(batch, min(room, AT_ONCE))
+    if not places:
+        return
     skipped = start - chunk.first_index
     items = chunk.items[skipped:][: len(places)]
     rows = [
@@ -220,7 +222,8 @@ def request_cancel(batch: Batch) -> None:
 
 def _time_out(batch: Batch) -> None:
     rows = Batch.objects.filter(pk=batch.pk, ended_at=None, cancel_requested_at=None)
-    if rows.update(cancel_requested_at=now(), is_timed_out=True):
+    stopped = {"cancel_requested_at": now(), "retry_requested_at": None}
+    if rows.update(is_timed_out=True, **stopped):
         batch.refresh_from_db(fields=["cancel_requested_at", "is_timed_out"])
 
 
@@ -241,10 +244,9 @@ def retry_failed(batch: Batch, only: dict[str, str] | None = None) -> int:
         here = _locked(batch)
         batch.retry_requested_at, batch.retry_only = now(), only or {}
         count = _to_retry(batch).count()
+        at = batch.retry_requested_at if count else None
+        here.update(retry_requested_at=at, retry_only=batch.retry_only)
         _reopen(here, has_items=bool(count))
-        if count:
-            told = {"retry_only": batch.retry_only}
-            here.update(retry_requested_at=batch.retry_requested_at, **told)
     batch.refresh_from_db()
     _retry_some(batch)
     batch.refresh_from_db()
@@ -291,7 +293,9 @@ def _reopen(here: QuerySet[Batch], *, has_items: bool) -> None:
     again = batch.completion and batch.completion.status in AGAIN
     goes_on = batch.cancel_requested_at is not None
     if has_items or again or goes_on:
-        changes: Json = {"completion": None} if again else {}
+        changes: Json = {}
+        if again:
+            changes = {"completion": None, "has_completion": True}
         if goes_on:
             changes |= {"timeout_seconds": None, "is_timed_out": False}
         here.update(ended_at=None, cancel_requested_at=None, **changes)
@@ -308,6 +312,8 @@ def _end_if_done(batch: Batch) -> None:
         if batch.jobs.filter(status__in=ACTIVE).exists():
             return
         batch.refresh_from_db()
+        if not batch.is_all_jobs:
+            return
         if _wants_completion(batch):
             _complete(batch)
             return
@@ -322,7 +328,7 @@ def _end_if_done(batch: Batch) -> None:
 
 def _wants_completion(batch: Batch) -> bool:
     is_stopped = batch.cancel_requested_at or batch.enqueue_error
-    return bool(batch.has_completion and not is_stopped and batch.completion_id is None)
+    return batch.has_completion and not is_stopped
 
 
 def _complete(batch: Batch) -> None:
@@ -341,7 +347,7 @@ def _complete(batch: Batch) -> None:
         turn=release.next_turn(batch.endpoint, batch.owner, batch.priority),
     )
     job.events.create(new_status=job.status, actor=Actor.USER)
-    Batch.objects.filter(pk=batch.pk).update(completion=job)
+    Batch.objects.filter(pk=batch.pk).update(completion=job, has_completion=False)
 
 
 def _locked(batch: Batch) -> QuerySet[Batch]:

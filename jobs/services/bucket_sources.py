@@ -44,19 +44,18 @@ def refusal(path: str) -> str:
     match = _PATH.match(path)
     if not match:
         return "Write s3://bucket/ and a prefix or a key."
-    allowed = conf.BATCH_SOURCES
-    if allowed is None:
-        is_allowed = match[1] == settings.S3_BUCKET and not _is_ours(match[2])
-    else:
-        is_allowed = any(path.startswith(place) for place in allowed)
-    if is_allowed:
+    is_own = match[1] == settings.S3_BUCKET
+    if not (is_own and match[2].startswith(OURS)) and _is_allowed(path, is_own=is_own):
         return ""
     return "This server may not read there. An operator allows it: JOBS_BATCH_SOURCES."
 
 
-def _is_ours(key: str) -> bool:
-    """Whether a key may be a file of ours; a prefix as short as "o" may have some."""
-    return key.startswith(OURS)
+def _is_allowed(path: str, *, is_own: bool) -> bool:
+    places = conf.BATCH_SOURCES
+    if places is None:
+        return is_own
+    # "s3://media" is not "s3://media-of-others".
+    return any(path.startswith(f"{place.rstrip('/')}/") for place in places)
 
 
 def paths(
@@ -87,11 +86,14 @@ def _wanted(source: Source) -> Callable[[str], bool]:
     return lambda path: not refusal(path) and matches(path)
 
 
-def content(path: str, start: int = 0) -> Iterator[bytes]:
-    """Yield a file's bytes from `start` on; raise `StoreError`."""
+def content(path: str, start: int = 0) -> Iterator[bytes] | None:
+    """Return a file's bytes from `start` on; None where it has gone.
+
+    Raise `StoreError` while the bucket does not answer.
+    """
     name, key = _parts(path)
-    found = bucket(name)
-    return found.chunks(key, start, found.size(key))
+    size = bucket(name).find(key)
+    return None if size is None else bucket(name).chunks(key, start, size)
 
 
 def link(path: str, lives: timedelta) -> str:

@@ -12,6 +12,8 @@ from jobs.states import ACTIVE, JobStatus
 
 Json = dict[str, Any]
 KIND = "BatchAPI"
+# What was submitted under this name is kept in the batch's metadata, to be told again.
+LETTERS = "sqs_dead_letter_queue"
 
 
 def merged(base: Json, winner: Json) -> Json:
@@ -19,8 +21,9 @@ def merged(base: Json, winner: Json) -> Json:
     found = dict(base)
     for key, value in winner.items():
         before = found.get(key)
-        is_deep = isinstance(before, dict) and isinstance(value, dict)
-        found[key] = merged(before, value) if is_deep and before else value
+        if isinstance(before, dict) and isinstance(value, dict):
+            value = merged(before, value)
+        found[key] = value
     return found
 
 
@@ -29,9 +32,6 @@ def job_spec(batch: Batch) -> Json:
 
     `total_batch_count` is null until all items have been read: work begins before.
     """
-    letters = None
-    if batch.max_attempts and batch.batch_size:
-        letters = {"arn": "", "max_receive_count": batch.max_attempts}
     return {
         "job_id": str(batch.pk),
         "api_name": batch.endpoint.slug,
@@ -39,7 +39,7 @@ def job_spec(batch: Batch) -> Json:
         "workers": batch.in_flight,
         "config": batch.config,
         "timeout": batch.timeout_seconds,
-        "sqs_dead_letter_queue": letters,
+        LETTERS: batch.metadata.get(LETTERS),
         "api_id": str(batch.endpoint_id),
         "sqs_url": f"{settings.PUBLIC_URL}/batches/{batch.pk}/",
         "total_batch_count": batch.total if batch.enqueued_at else None,
@@ -55,9 +55,11 @@ def envelope(job: Job) -> Json:
     batch = job.batch
     if batch is None:
         return {}
+    if batch.endpoint_id == job.endpoint_id:
+        batch.endpoint = job.endpoint  # which is there already
     return {
         "id": str(job.pk),
-        "config": merged(job.endpoint.config, batch.config),
+        "config": merged(batch.endpoint.config, batch.config),
         "job_spec": job_spec(batch),
         "on_job_complete": not job.input.get("payload"),
     }

@@ -22,7 +22,7 @@ from jobs import conf, nudge
 from jobs.errors import InvalidInput, TooLarge
 from jobs.item_readers import TEXT_KEPT, Unreadable
 from jobs.models import Batch, BatchChunk, Endpoint, Upload
-from jobs.services import inputs, item_sources
+from jobs.services import batch_inputs, inputs, item_sources
 from jobs.services.holds import Hold
 from jobs.services.item_sources import Item
 from jobs.storage import StoreError
@@ -33,7 +33,6 @@ CHUNK_BYTES = 1024 * 1024
 TASK_SECONDS = 20.0
 DUE_SECONDS = 30
 KEEP = timedelta(days=7)
-PROBLEMS_TOLD = 100
 Json = dict[str, Any]
 
 
@@ -288,9 +287,11 @@ def preview(batch: Batch) -> Preview:
     """Read the first items of a batch that is not saved; raise as `item_sources.read`."""
     most = int(conf.BATCH_DRY_RUN_ITEMS)
     files: list[str] = []
+    seen = 0
 
     def noted(found: Iterable[Item]) -> Iterator[Item]:
-        for item in islice(found, most + 1):
+        nonlocal seen
+        for seen, item in enumerate(islice(found, most + 1), start=1):  # noqa: B007 - read below
             if batch.source["kind"] == "listing":
                 files.append(str(item.value))
             yield item
@@ -300,7 +301,5 @@ def preview(batch: Batch) -> Preview:
     for chunk in chunks(batch, noted(found)):
         problems += [(checked + int(at), text) for at, text in chunk.problems.items()]
         checked += len(chunk.items)
-    is_whole = checked * (batch.batch_size or 1) <= most
-    return Preview(
-        checked, checked if is_whole else None, problems[:PROBLEMS_TOLD], files[:most]
-    )
+    total = checked if seen <= most else None
+    return Preview(checked, total, problems[: batch_inputs.PROBLEMS_TOLD], files[:most])

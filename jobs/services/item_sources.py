@@ -183,5 +183,13 @@ def _in_objects(
 def _in_object(path: str, cursor: Json) -> Iterator[Item]:
     """Yield the rest of one file. Its cursors let the listing go on after it."""
     offset = cursor["offset"]
-    for read in item_readers.json_values(bucket_sources.content(path, offset), offset):
-        yield Item(read.value, {**cursor, "offset": read.end}, read.problem)
+    after = {"path": cursor["path"], "after": cursor["after"]}
+    pieces = bucket_sources.content(path, offset)
+    if pieces is None:
+        yield Item(path, after, "This file has gone since it was listed.")
+        return
+    try:
+        for read in item_readers.json_values(pieces, offset):
+            yield Item(read.value, {**cursor, "offset": read.end}, read.problem)
+    except Unreadable as error:
+        yield Item(path, after, str(error))  # the others can be read

@@ -2,6 +2,9 @@
 
 from collections import Counter
 from math import inf
+from typing import TypeGuard
+
+from django.db.models import Count
 
 from jobs.models import Batch, Endpoint
 from jobs.services import endpoints
@@ -16,19 +19,27 @@ def places(batch: Batch, number: int) -> list[Endpoint]:
     With an overflow endpoint each gets jobs in proportion to its workers, and only so
     many that neither sits on a pile while the other has nothing to do.
     """
-    first, other = batch.endpoint, batch.endpoint.overflow
-    if other is None or not other.is_active or endpoints.is_gone(other):
-        return [first] * number
+    both = [
+        one for one in (batch.endpoint, batch.endpoint.overflow) if _takes_jobs(one)
+    ]
+    if len(both) < 2:
+        return [*both, batch.endpoint][:1] * number
     rows = batch.jobs.filter(status__in=ACTIVE).order_by().values_list("endpoint_id")
-    there = Counter(pk for (pk,) in rows)
+    there = Counter(dict(rows.annotate(Count("pk"))))
     found: list[Endpoint] = []
     while len(found) < number:
-        best = min((first, other), key=lambda one: _load(one, there[one.pk]))
+        best = min(both, key=lambda one: _load(one, there[one.pk]))
         if _load(best, there[best.pk]) == inf:
             break
         there[best.pk] += 1
         found.append(best)
     return found
+
+
+def _takes_jobs(endpoint: Endpoint | None) -> TypeGuard[Endpoint]:
+    if endpoint is None:
+        return False
+    return endpoint.is_active and not endpoints.is_gone(endpoint)
 
 
 def _load(endpoint: Endpoint, jobs: int) -> float:

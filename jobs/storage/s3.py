@@ -67,11 +67,15 @@ class BucketStore:
     # --- whole files ------------------------------------------------------------------
     def size(self, key: str) -> int:
         """Ask for the size of an object."""
+        return self.find(key) or 0
+
+    def find(self, key: str) -> int | None:
+        """Ask for the size of an object; None where there is none."""
         try:
             with _errors():
                 return int(self._call("head_object", key)["ContentLength"])
         except FileNotFoundError:
-            return 0
+            return None
 
     def chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
         """Read a range, streaming."""

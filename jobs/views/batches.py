@@ -126,13 +126,11 @@ def _one(request: HttpRequest, batch_id: UUID) -> Batch:
 
 def _context(found: Batch) -> dict[str, Any]:
     counted = batch_json.counts([found])[found.pk]
-    groups = batch_json.failures(found)
-    stuck = sum(group.number for group in groups if not group.is_retryable)
     jobs = found.jobs.filter(is_replaced=False).select_related("endpoint", "owner")
     return {
         "batch": found,
-        "failures": groups,
-        "again": counted["failed"] + counted["cancelled"] - stuck,
+        "failures": batch_json.failures(found),
+        "again": batch_json.retryable(found),
         "speed": batch_json.speed(found, counted),
         "newest": jobs.order_by("-id")[:10],
         **_shown(found, counted),

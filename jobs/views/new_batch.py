@@ -94,6 +94,6 @@ def _tell(request: HttpRequest, found: enqueuing.Preview) -> None:
         return
     told = [f"item {at + 1}: {text}" for at, text in found.problems[:5]]
     many = len(found.problems)
-    count = f"{many}" if many < enqueuing.PROBLEMS_TOLD else f"{many} or more"
+    count = f"{many}" if many < batch_inputs.PROBLEMS_TOLD else f"{many} or more"
     text = f"{number} items were read; {count} of them would fail. " + " · ".join(told)
     messages.warning(request, text)

@@ -60,6 +60,24 @@ def test_a_completion_that_fails_is_not_tried_again_by_itself():
     assert failing(last, "worker_lost", retryable=True) == "PENDING"
 
 
+def test_a_completion_that_was_deleted_by_age_is_not_made_again():
+    batch = make_batch([1, 2], batch_size=1, has_completion=True)
+    batches.feed()
+    first, second = batch.jobs.order_by("batch_index")
+    end(first)
+    end(second, JobStatus.FAILED)
+    batches.feed()
+    end(batch.jobs.get(batch_index=None))
+    batches.feed()
+    batch.jobs.filter(batch_index=None).delete()
+    batches.retry_failed(batch)
+    end(batch.jobs.get(status="PENDING"))
+    batches.feed()
+    batch.refresh_from_db()
+    assert batch.ended_at
+    assert not batch.jobs.filter(batch_index=None).exists()
+
+
 def test_failures_that_differ_in_names_and_numbers_are_one_group():
     batch = make_batch([{"n": n} for n in range(3)])
     batches.feed()
@@ -189,6 +207,16 @@ def test_neither_endpoint_sits_on_a_pile_while_the_other_has_nothing_to_do():
     batches.feed()
     assert batch.jobs.filter(endpoint=second).count() == 22
     assert batch.jobs.filter(endpoint=first).count() == 13
+
+
+def test_where_the_first_is_gone_the_other_takes_all():
+    first, second = pair()
+    Endpoint.objects.filter(pk=first.pk).update(
+        unreachable_at=now() - timedelta(minutes=5), not_found_count=9
+    )
+    batch = make_batch([{"n": n} for n in range(20)], endpoint=first)
+    batches.feed()
+    assert {job.endpoint_id for job in batch.jobs.all()} == {second.pk}
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"unreachable": True}])

@@ -253,3 +253,32 @@ def test_a_batch_that_cannot_go_on_holds_up_no_other(monkeypatch):
     monkeypatch.setattr(batches, "_make_jobs", broken)
     batches.feed()
     assert (bad.jobs.count(), good.jobs.count()) == (0, 2)
+
+
+def test_a_batch_does_not_end_while_failed_items_wait_to_be_run_again(monkeypatch):
+    batch = make(2)
+    batches.feed()
+    for job in batch.jobs.all():
+        end(job, JobStatus.FAILED)
+    locked = batches._locked
+
+    def asked_meanwhile(one):
+        """Before this lock was had, somebody asked; the jobs are not made yet."""
+        monkeypatch.setattr(batches, "_locked", locked)
+        Batch.objects.update(retry_requested_at=now())
+        return locked(one)
+
+    monkeypatch.setattr(batches, "_locked", asked_meanwhile)
+    batches._end_if_done(Batch.objects.get())
+    batch.refresh_from_db()
+    assert batch.ended_at is None
+    batches.feed()
+    assert counted(batch) == ("RUNNING", {"active": 2})
+
+
+def test_counts_stay_true_while_items_become_jobs():
+    batch = make(5, workers=3)
+    stale = Batch.objects.get()
+    batches.feed()
+    found = batch_json.counts([stale])[batch.pk]
+    assert {k: v for k, v in found.items() if v} == {"waiting": 2, "active": 3}

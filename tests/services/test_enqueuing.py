@@ -13,6 +13,7 @@ from jobs.models import Batch, BatchChunk, Job, Lease, Upload
 from jobs.services import (
     batch_json,
     batches,
+    bucket_sources,
     enqueuing,
     inputs,
     item_sources,
@@ -446,6 +447,21 @@ def test_values_in_files_of_a_bucket_are_items_and_groups_span_files(s3, monkeyp
     assert [one["payload"] for one in found] == [[1, 2], [3, 45], [{"n": 6}, {"n": 7}]]
 
 
+def test_a_file_that_has_gone_or_is_no_text_is_a_failed_item_and_stops_no_other(s3):
+    put(s3, rows__1=lines(1), rows__2=b'"\xff"', rows__3=lines(3), rows__4=lines(4))
+    source = listing("delimited", f"s3://{s3.bucket}/rows/")
+    listed = list(bucket_sources.paths(source, {}))
+    s3.delete("rows/3")
+    found = []
+    for path, at in listed:
+        cursor = {**at, "opened": path, "offset": 0}
+        found += list(item_sources._in_object(path, cursor))
+    assert [item.value for item in found if not item.problem] == [1, 4]
+    told = [item for item in found if item.problem]
+    assert ["UTF-8" in told[0].problem, "has gone" in told[1].problem] == [True, True]
+    assert told[1].cursor == {"path": 0, "after": "rows/3"}
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [
@@ -474,6 +490,13 @@ def test_an_operator_says_where_users_may_look(s3, settings):
     assert begun(make_endpoint(), listing("listing", f"s3://{s3.bucket}/a/"))
     with pytest.raises(InvalidInput, match="JOBS_BATCH_SOURCES"):
         begun(make_endpoint(), listing("listing", f"s3://{s3.bucket}/b/"))
+    settings.JOBS_BATCH_SOURCES = [f"s3://{s3.bucket[:-1]}", f"s3://{s3.bucket}/b"]
+    for name in ("a/", "bb", "in/x"):
+        assert bucket_sources.refusal(f"s3://{s3.bucket}/{name}")
+    assert not bucket_sources.refusal(f"s3://{s3.bucket}/b/1")
+    settings.JOBS_BATCH_SOURCES = [f"s3://{s3.bucket}/"]
+    assert bucket_sources.refusal(f"s3://{s3.bucket}/out/x")
+    assert not bucket_sources.refusal(f"s3://{s3.bucket}/a/1")
     settings.JOBS_BATCH_SOURCES = []
     with pytest.raises(InvalidInput, match="may not read"):
         begun(make_endpoint(), listing("listing", f"s3://{s3.bucket}/a/"))

@@ -97,7 +97,7 @@ def test_every_item_ends_once_and_completion_comes_once(fault_stack, fault_api, 
     assert last[0]["input"]["_batch"]["job_spec"]["total_batch_count"] == ITEMS
     others = [row for row in endpoint.journal() if row["input"]["payload"]]
     assert last[0]["started"] >= max(row["ended"] for row in others)
-    assert batch["on_job_complete"]
+    assert batch["completion_job"]
 
     # The failed ones are listed, and succeed when they are run again.
     failed = fault_api.get(f"{path}/failures.ndjson").text.splitlines()
