@@ -52,6 +52,7 @@ def keep(raw: dict[str, Any], attempt: str, result: Result, output: Any) -> bool
         return False
     new = base / f"new-{attempt}"
     shutil.rmtree(new, ignore_errors=True)
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
     (new / "files").mkdir(parents=True)
     files = []
     for file in result.files:
@@ -107,9 +108,10 @@ def _deliver(taken: Path, name: str) -> None:
         told = json.loads((taken / "delivery.json").read_text())
         envelope = Envelope.of({"_slipway": told["envelope"]})
     except (OSError, ValueError, KeyError):
-        shutil.rmtree(taken, ignore_errors=True)
-        return
+        envelope = None
     if envelope is None:
+        logger.error("attempt %s: what was kept of it is damaged", name)
+        shutil.rmtree(taken, ignore_errors=True)
         return
     slipway = Slipway(envelope, pauses=())
     job = JobContext(taken, lambda *_: None, threading.Event())
@@ -123,7 +125,7 @@ def _deliver(taken: Path, name: str) -> None:
         logger.info("a result that was kept is delivered: attempt %s", name)
     except Over:
         logger.info("attempt %s: nobody wants its result any more", name)
-    except Undeliverable as error:
+    except (Undeliverable, OSError, RuntimeError) as error:
         logger.warning("attempt %s is delivered later: %s", name, error)
         if time.time() - (taken / "delivery.json").stat().st_mtime < KEPT_SECONDS:
             taken.rename(taken.with_name(name))

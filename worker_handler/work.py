@@ -19,7 +19,7 @@ from json_safe import json_safe
 from progress import Progress
 from pydantic import ValidationError
 from redact import redact
-from runner import JobContext, Result, RunnerInputs
+from runner import JobContext, Result, Runner, RunnerInputs
 from runners import BUILT_IN, default_id, ready_runner, schema_of
 from uploads import upload
 
@@ -43,7 +43,7 @@ def work(
     input = job.get("input")
     if not isinstance(input, dict):
         return {"error": "The input must be an object."}
-    if input.get("op") == SCHEMA:
+    if input.get("op") == SCHEMA and set(input) <= {"op", "runner"}:
         return _schema(str(input.get("runner") or default_id()))
     envelope = Envelope.of(input)
     slipway = Slipway(envelope, inbox.pauses()) if envelope else None
@@ -90,9 +90,8 @@ class _Work:
             text = self._safe(f"Slipway could not be reached ({error})")
             logger.error("job=%s: %s", self._id, text)  # noqa: TRY400 - says it all
             return {"error": f"worker lost: {text}"}
-        except (UserError, ValidationError) as error:
-            code = getattr(error, "code", "invalid_input")
-            return self._failed(code, _user_text(error))
+        except UserError as error:
+            return self._failed(error.code, str(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a job must get an answer
             trace = self._safe(traceback.format_exc())
             logger.error("job=%s failed\n%s", self._id, trace)  # noqa: TRY400 - one line of ours, then the traceback
@@ -118,7 +117,7 @@ class _Work:
         """Choose the runner, check the input, fetch its files, run."""
         raw = {n: value for n, value in self._job["input"].items() if n not in OURS}
         runner = ready_runner(_known(self._runner_id()))
-        inputs: RunnerInputs = runner.Inputs.model_validate(raw)
+        inputs = _checked(runner, raw)
         slipway, envelope = self._slipway, self._envelope
         fetch_all(
             inputs.files(),
@@ -129,10 +128,10 @@ class _Work:
             job=context,
         )
         result = drive(runner, inputs, context, emit)
-        if runner.Outputs is not None:
-            checked = runner.Outputs.model_validate(result.output)
-            result = replace(result, output=checked)
-        return result
+        if runner.Outputs is None:
+            return result
+        # What does not fit is the runner's mistake, and told as a bug.
+        return replace(result, output=runner.Outputs.model_validate(result.output))
 
     def _runner_id(self) -> str:
         if self._envelope:
@@ -216,10 +215,12 @@ def _known(name: str) -> str:
     return name if name in BUILT_IN else default_id()
 
 
-def _user_text(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    return "; ".join(
-        f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
-        for detail in error.errors()
-    )
+def _checked(runner: Runner, raw: dict[str, Any]) -> RunnerInputs:
+    """Return the typed input; raise `UserError` that names every wrong field."""
+    try:
+        return runner.Inputs.model_validate(raw)
+    except ValidationError as error:
+        told = [
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
+        ]
+        raise UserError("; ".join(told)) from None

@@ -9,7 +9,7 @@ from django.utils.timezone import now
 
 from jobs.errors import Conflict, NotFound
 from jobs.models import Attempt, Job
-from jobs.services import sync
+from jobs.services import inputs, sync
 from jobs.states import ACTIVE, REMOTE, JobStatus
 
 
@@ -43,6 +43,17 @@ def claim(attempt: Attempt, *, worker_id: str, runpod_id: str) -> None:
     Attempt.objects.filter(pk=attempt.pk).update(**changes)
     if job.status in REMOTE and job.status != JobStatus.IN_PROGRESS:
         sync.move_on(job, JobStatus.IN_PROGRESS)
+
+
+def fresh_links(attempt: Attempt) -> dict[str, str]:
+    """Return {field: new link} for a worker whose links expired; raise `Conflict`.
+
+    Only while it works: a token is no key to files for ever.
+    """
+    job = attempt.job
+    if attempt.number != job.attempt_no or job.has_ended:
+        raise Conflict("This attempt is over; nothing is left to do.", code="over")
+    return inputs.fresh_links(job)
 
 
 def report_progress(attempt: Attempt, progress: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from jobs import clean_json, links
 from jobs.errors import Conflict, InvalidInput, LinkRefused, NotFound, SlipwayError
 from jobs.models import Attempt
-from jobs.services import attempts, inputs, outputs
+from jobs.services import attempts, outputs
 from jobs.storage import StoreError
 from jobs.worker_api import manifest as contract
 
@@ -78,7 +78,7 @@ def progress(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
 @worker_call
 def fresh_inputs(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
     """New links to the files of the input, where the old ones have expired."""
-    return {"links": inputs.fresh_links(attempt.job)}
+    return {"links": attempts.fresh_links(attempt)}
 
 
 @worker_call

@@ -4,7 +4,8 @@ import pytest
 
 from jobs.errors import InvalidInput
 from jobs.services import inputs
-from tests.factories import SCHEMA, make_endpoint, make_upload, make_user
+from jobs.states import Actor, JobStatus
+from tests.factories import SCHEMA, make_endpoint, make_job, make_upload, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -87,3 +88,27 @@ def test_an_input_nested_too_deeply_is_refused():
     for _ in range(70):
         value = {"a": value}
     assert "deeper" in next(iter(problems(value, slug="any", input_schema={}).values()))
+
+
+def test_a_worker_gets_fresh_links_while_it_works_and_no_longer(client):
+    endpoint = make_endpoint(input_schema=SCHEMA)
+    upload = make_upload()
+    told = {"media": f"upload:{upload.pk}", "style": "blur"}
+    job = make_job("IN_PROGRESS", endpoint=endpoint, input=told)
+    attempt = job.attempts.get()
+    sent = inputs.for_backend(job, attempt)["_slipway"]
+    assert sent["files"]["media"]["size"] == upload.size
+
+    def ask():
+        return client.post(
+            f"/worker/v1/attempts/{attempt.pk.hex}/inputs",
+            "{}",
+            content_type="application/json",
+            headers={"authorization": f"Bearer {sent['token']}"},
+        )
+
+    links = ask().json()["links"]
+    assert list(links) == ["media"]
+    assert "/files/" in links["media"]
+    job.advance(JobStatus.CANCELLED, by=Actor.SYNC)
+    assert ask().status_code == 409

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from errors import UserError
+from pydantic import BaseModel
 from runner import Result, Runner, RunnerInputs
 
 
@@ -89,6 +90,18 @@ class AsyncGenerator(Runner):
         while step(inputs, job, began):
             await asyncio.sleep(0.05)
         yield {"n": 2}
+
+
+class Typed(Runner):
+    """Says what it answers, and answers something else."""
+
+    id, title, Inputs = "typed", "Typed", Inputs
+
+    class Outputs(BaseModel):
+        number: int
+
+    def run(self, inputs, job):
+        return {"number": inputs.do}
 
 
 class Refreshes(Runner):

@@ -75,6 +75,18 @@ def test_a_mistake_in_the_input_is_named_by_its_field(start):
     assert "x: Extra inputs are not permitted" in text
 
 
+def test_an_answer_that_is_not_as_promised_is_a_bug_and_not_the_users(start):
+    told = {"input": {"do": "7"}}
+    code, text = ended(start("--test_input", json.dumps(told), runner="kinds:Typed"))
+    assert code == 0, text
+    assert "{'number': 7}" in text
+    code, text = ended(
+        start("--test_input", json.dumps({"input": {}}), runner="kinds:Typed")
+    )
+    assert code == 1
+    assert "ValidationError" in text
+
+
 def test_a_file_called_test_input_is_run_where_nothing_else_is_said(start, tmp_path):
     told = {"id": "LOCAL-TEST", "input": {}}
     (tmp_path / "test_input.json").write_text(json.dumps(told))
