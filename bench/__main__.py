@@ -2,7 +2,17 @@
 
 import sys
 
-from bench import api, batches, drain, events, noop, tracking, uploads, worker
+from bench import (
+    api,
+    batches,
+    dashboard,
+    drain,
+    events,
+    noop,
+    tracking,
+    uploads,
+    worker,
+)
 
 BENCHMARKS = {
     "noop": noop.main,
@@ -12,6 +22,7 @@ BENCHMARKS = {
     "tracking": tracking.main,
     "drain": drain.main,
     "batches": batches.main,
+    "dashboard": dashboard.main,
     "worker": worker.main,
 }
 

@@ -6,14 +6,21 @@ over the API, twice a second each.
     python -m bench drain [jobs]
 """
 
-import re
 import sys
 import threading
 import time
 
 import httpx
 
-from bench.stage import Account, fake_runpod, jobs_in, quantile, slipway, until_quiet
+from bench.stage import (
+    Account,
+    fake_runpod,
+    jobs_in,
+    quantile,
+    signed_in,
+    slipway,
+    until_quiet,
+)
 from tests.stack.stack import RunningStack
 
 WORKERS, SECONDS = 50, 1.0
@@ -72,28 +79,13 @@ class Visitor:
         self._path = path
         self._times: list[float] = []
         self._is_over = threading.Event()
-        self._http = httpx.Client(base_url=stack.url, trust_env=False, timeout=30)
         if key:
+            self._http = httpx.Client(base_url=stack.url, trust_env=False, timeout=30)
             self._http.headers["Authorization"] = f"Bearer {key}"
         else:
-            self._sign_in(stack)
+            self._http = signed_in(stack)
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
-
-    def _sign_in(self, stack: RunningStack) -> None:
-        form = self._http.get("/account/sign-in/").text
-        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
-        assert token
-        signed_in = self._http.post(
-            "/account/sign-in/",
-            data={
-                "csrfmiddlewaretoken": token[1],
-                "username": "admin",
-                "password": stack.password(),
-            },
-            headers={"Referer": stack.url, "Origin": stack.url},
-        )
-        assert signed_in.status_code == 302, signed_in.text
 
     def _look(self) -> None:
         while not self._is_over.wait(0.5):

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,25 @@ def slipway(fake: httpx.Client, **environment: str) -> Iterator[RunningStack]:
             yield stack
         finally:
             stack.stop()
+
+
+def signed_in(stack: RunningStack) -> httpx.Client:
+    """Return a browser's session of the operator."""
+    http = httpx.Client(base_url=stack.url, trust_env=False, timeout=60)
+    form = http.get("/account/sign-in/").text
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
+    assert token
+    answer = http.post(
+        "/account/sign-in/",
+        data={
+            "csrfmiddlewaretoken": token[1],
+            "username": "admin",
+            "password": stack.password(),
+        },
+        headers={"Referer": stack.url, "Origin": stack.url},
+    )
+    assert answer.status_code == 302, answer.text
+    return http
 
 
 @contextmanager

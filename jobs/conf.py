@@ -101,6 +101,10 @@ _DEFAULTS: dict[str, Any] = {
     "COURIER_TICK_SECONDS": 0.5,
     # Networks that users may have webhooks in and files from: ["192.168.1.0/24"]
     "EGRESS_ALLOW": [],
+    # Looking at endpoints: with jobs, and without
+    "SAMPLE_SECONDS": 20,
+    "SAMPLE_IDLE_SECONDS": 300,
+    "ALERT_SECONDS": 60,  # how long a cause must last before an operator is called
     # Live pages
     "LIVE_PAUSE_SECONDS": 0.3,
     "LIVE_HEARTBEAT_SECONDS": 15.0,

@@ -7,10 +7,7 @@ address, and each has a deadline.
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,15 +34,14 @@ RETRY_AFTER_MAX = 24 * 3600
 
 def work(seconds: float) -> bool:
     """Do one shift, unless another process has one; return whether it was done."""
-    holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"[:64]
-    if is_ending.is_set() or not _take(holder):
+    if is_ending.is_set():
         return False
-    try:
-        asyncio.run(Courier(holder).run(seconds))
-    finally:
-        Lease.give_back(LEASE, holder=holder)
+    with Lease.held(LEASE, seconds=conf.SHIFT_LEASE_SECONDS) as holder:
+        if holder:
+            asyncio.run(Courier(holder).run(seconds))
+    if holder:
         connections.close_all()
-    return True
+    return bool(holder)
 
 
 def _take(holder: str) -> bool:

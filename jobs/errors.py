@@ -7,6 +7,7 @@ SlipwayError
 ├── Malformed         the request makes no sense; one Problem per mistake, if it has places
 ├── Unsupported       the body is not of a kind that we read
 ├── TooMany           more requests than a limit allows; says when to come again
+├── BudgetSpent       a limit on money says no; the text says how much and until when
 ├── TooLarge          over a limit that the text names
 ├── NoSpace           our disk is full; nothing was lost
 ├── LinkRefused       a signed link was altered or has expired
@@ -79,6 +80,12 @@ class Conflict(SlipwayError):
     def __init__(self, message: str, *, code: str = "conflict") -> None:
         super().__init__(message)
         self.code = code
+
+
+class BudgetSpent(SlipwayError):
+    """More would be spent than a budget allows."""
+
+    code = "budget_spent"
 
 
 class TooLarge(SlipwayError):

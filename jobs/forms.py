@@ -4,6 +4,7 @@ The form only reads what was typed. Whether it is right is judged once, by
 `services.inputs`, for pages and programs alike; its problems are put at the fields.
 """
 
+import json
 from typing import Any
 
 from django import forms
@@ -64,6 +65,17 @@ class InputForm(forms.Form):
         """Return the fields behind “Advanced”."""
         return [f for f in self if getattr(f.field, "is_advanced", False)]
 
+    def presets(self) -> list[dict[str, str]]:
+        """Return the schema's presets: what is on the button, and what it fills in."""
+        return [
+            {"title": preset["title"], "input": json.dumps(preset["input"])}
+            for preset in presets_of(self.endpoint)
+        ]
+
+    def licence(self) -> str:
+        """Return whose model this is, and under which licence; empty if not told."""
+        return str(self.endpoint.input_schema.get("x-licence") or "")
+
     def without(self, name: str) -> "InputForm":
         """Return the form for what all items of a batch have, which lack one field."""
         self.fields.pop(name, None)
@@ -82,6 +94,18 @@ class InputForm(forms.Form):
         for problem in error.problems:
             name = problem.pointer.removeprefix("/input/").split("/")[0]
             self.add_error(name if name in self.fields else None, problem.message)
+
+
+def presets_of(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Return the usable ones of the schema's `x-presets`: {"title", "input"}."""
+    told = endpoint.input_schema.get("x-presets")
+    return [
+        preset
+        for preset in (told if isinstance(told, list) else [])
+        if isinstance(preset, dict)
+        and isinstance(preset.get("title"), str)
+        and isinstance(preset.get("input"), dict)
+    ]
 
 
 def _field(schema: dict[str, Any]) -> forms.Field:

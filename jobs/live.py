@@ -20,7 +20,7 @@ from django.db import DatabaseError
 from jobs import conf
 from jobs.models import ApiKey, Job
 from jobs.services.job_json import PREFETCHED, RELATED, Json, job_json
-from jobs.services.jobs import queue_positions
+from jobs.services.jobs import WAITING, queue_positions
 from jobs.states import ENDS
 from jobs.threads import in_thread
 
@@ -36,6 +36,13 @@ class State:
     revision: int
     status: str
     job: Json | None = None
+    # Why it waits, as far as its endpoint's diagnosis says: that changes without the job.
+    cause: str = ""
+
+    @property
+    def mark(self) -> tuple[int, str]:
+        """What differs when there is something new to show."""
+        return self.revision, self.cause
 
     @property
     def has_ended(self) -> bool:
@@ -118,7 +125,7 @@ class Hub:
             await asyncio.sleep(conf.LIVE_PAUSE_SECONDS)
 
     async def _read_some(self, pks: list[UUID]) -> None:
-        known = {pk: s.revision for pk in pks if (s := self._known.get(pk))}
+        known = {pk: s.mark for pk in pks if (s := self._known.get(pk))}
         whole = {
             pk for pk in pks if any(one.is_whole for one in self._listeners.get(pk, ()))
         }
@@ -150,15 +157,20 @@ hub = Hub()
 
 
 def _changed(
-    pks: list[UUID], known: dict[UUID, int], whole: Collection[UUID]
+    pks: list[UUID], known: dict[UUID, tuple[int, str]], whole: Collection[UUID]
 ) -> dict[UUID, State | None]:
     """Return the jobs among `pks` that are no longer as `known`; None: deleted."""
-    rows = Job.objects.filter(pk__in=pks).values_list("pk", "revision", "status")
-    there = {pk: State(revision, status) for pk, revision, status in rows}
+    columns = ("pk", "revision", "status", "endpoint__diagnosis__cause")
+    there = {
+        pk: State(revision, status, cause=cause or "" if status in WAITING else "")
+        for pk, revision, status, cause in Job.objects.filter(pk__in=pks).values_list(
+            *columns
+        )
+    }
     found: dict[UUID, State | None] = {
         pk: there.get(pk)
         for pk in pks
-        if pk not in there or known.get(pk) != there[pk].revision
+        if pk not in there or known.get(pk) != there[pk].mark
     }
     wanted = [pk for pk in found if pk in whole and pk in there]
     if not wanted:
@@ -171,7 +183,8 @@ def _changed(
     positions = queue_positions(jobs)
     for job in jobs:
         shown = job_json(job, position=positions.get(job.pk))
-        found[job.pk] = State(job.revision, job.status, shown)
+        cause = there[job.pk].cause
+        found[job.pk] = State(job.revision, job.status, shown, cause)
     return found
 
 

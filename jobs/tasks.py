@@ -15,10 +15,15 @@ from jobs.loop import shift
 from jobs.models import Job, Upload
 from jobs.services import (
     artifacts,
+    budgets,
+    costs,
     enqueuing,
     idempotency,
     reconcile,
     retention,
+    sampling,
+    telling,
+    totals,
     uploads,
     webhooks,
 )
@@ -88,6 +93,39 @@ def sweep_retention() -> None:
     retention.sweep()
     idempotency.sweep()
     webhooks.sweep()
+
+
+@shared_task(name="jobs.sample_endpoints")
+def sample_endpoints() -> None:
+    """Look at the endpoints whose time has come."""
+    sampling.sample_due()
+
+
+@shared_task(name="jobs.settle_costs")
+def settle_costs() -> None:
+    """Reckon what ended jobs cost; warn of budgets."""
+    while costs.settle() == costs.AT_ONCE:
+        pass
+    budgets.watch()
+
+
+@shared_task(name="jobs.tell_alerts")
+def tell_alerts() -> None:
+    """Tell operators of alerts that opened or are over."""
+    telling.tell()
+
+
+@shared_task(name="jobs.count_hours")
+def count_hours() -> None:
+    """Count what ended in the last hours, for the dashboard."""
+    totals.count_hours()
+
+
+@shared_task(name="jobs.sample_accounts")
+def sample_accounts() -> None:
+    """Look at balances; drop old samples."""
+    sampling.sample_accounts()
+    sampling.thin()
 
 
 @shared_task(name="jobs.sweep_local_endpoint")

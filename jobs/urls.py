@@ -12,6 +12,7 @@ from jobs.views import (
     live,
     new_batch,
     uploads,
+    usage,
     webhooks,
 )
 
@@ -41,6 +42,7 @@ urlpatterns = [
     path("files/<str:signed>", files.file, name="file"),
     path("uploads/", uploads.upload_list, name="uploads"),
     path("uploads/<uuid:upload_id>/delete/", uploads.delete, name="upload_delete"),
+    path("account/usage/", usage.show, name="usage"),
     path("account/keys/", keys.key_list, name="keys"),
     path("account/keys/<int:key_id>/revoke/", keys.revoke, name="key_revoke"),
     path("account/webhooks/", webhooks.webhook_list, name="webhooks"),

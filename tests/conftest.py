@@ -5,10 +5,14 @@ import uuid
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connection
 
 from jobs import rates
 from jobs.storage import bucket
+from tests.fake_account import KEY as ACCOUNT_KEY
+from tests.fake_account import FakeAccount
+from tests.fake_registries import FakeRegistries
 from tests.fakes import FakeRunPod
 from tests.remote import RemoteProcess
 from tests.s3 import KEY, SECRET, S3Process
@@ -28,8 +32,9 @@ def django_db_setup(django_db_setup, django_db_blocker):
 
 @pytest.fixture(autouse=True)
 def _nobody_has_asked_yet():
-    """Begin each test with no requests counted."""
+    """Begin each test with no requests counted, and nothing remembered."""
     rates.forget()
+    cache.clear()
 
 
 @pytest.fixture
@@ -65,3 +70,49 @@ def remote():
     process = RemoteProcess()
     yield process
     process.stop()
+
+
+@pytest.fixture(scope="session")
+def account_server():
+    """A fake account at RunPod, on loopback."""
+    server = FakeAccount()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def remote_account(account_server):
+    """The same, empty."""
+    account_server.forget()
+    return account_server
+
+
+@pytest.fixture(scope="session")
+def registries():
+    """Hugging Face and Docker Hub, on loopback."""
+    server = FakeRegistries()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["graphql", "rest"])
+def our_account(request, remote_account, registries, settings):
+    """The fake account as ours, by either API; RunPod's job API is there too."""
+    point_at(settings, remote_account, registries)
+    settings.RUNPOD_ACCOUNT_API = request.param
+    return remote_account
+
+
+@pytest.fixture
+def graphql_account(remote_account, registries, settings):
+    """The fake account as ours, by GraphQL."""
+    point_at(settings, remote_account, registries)
+    return remote_account
+
+
+def point_at(settings, account, registries):
+    settings.RUNPOD_KEYS = {"": ACCOUNT_KEY}
+    settings.RUNPOD_GRAPHQL_URL = f"{account.url}/graphql"
+    settings.RUNPOD_REST_URL = f"{account.url}/rest"
+    settings.RUNPOD_API_BASE = f"{account.url}/v2"
+    settings.HUGGING_FACE_URL = settings.DOCKER_HUB_URL = registries.url

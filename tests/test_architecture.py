@@ -59,3 +59,15 @@ def test_the_worker_knows_nothing_of_the_web_side():
             assert not {"django", "jobs", "webapp"} & {
                 n.partition(".")[0] for n in names
             }
+
+
+def test_the_operators_table_names_tests_that_there_are():
+    text = (ROOT / "docs" / "operating.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert len(named) > 30
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if f"def {name}(" not in (ROOT / path).read_text()
+    ]
+    assert missing == []

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
@@ -78,3 +79,30 @@ def overrides(prefix: str, known: Collection[str]) -> dict[str, Any]:
                 f"{name} is {os.environ[name]!r}; write a number, true, false or a JSON list"
             ) from None
     return found
+
+
+def email(name: str) -> dict[str, Any]:
+    """Return Django's EMAIL_ settings from one URL.
+
+    smtp://user:password@host:587?from=slipway@example.com uses STARTTLS, smtps:// (465)
+    TLS, smtp+plain:// (25) neither. Unset: mail is written to the log.
+    """
+    url = urlsplit(text(name))
+    backend = "django.core.mail.backends.{}.EmailBackend".format
+    if not url.scheme:
+        return {"EMAIL_BACKEND": backend("console")}
+    ports = {"smtp": 587, "smtps": 465, "smtp+plain": 25}
+    if url.scheme not in ports or not url.hostname:
+        raise BadEnvironment(f"{name} must look like smtp://user:password@host:587")
+    sender = parse_qs(url.query).get("from", [unquote(url.username or "slipway")])
+    return {
+        "EMAIL_BACKEND": backend("smtp"),
+        "EMAIL_HOST": url.hostname,
+        "EMAIL_PORT": url.port or ports[url.scheme],
+        "EMAIL_HOST_USER": unquote(url.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(url.password or ""),
+        "EMAIL_USE_TLS": url.scheme == "smtp",
+        "EMAIL_USE_SSL": url.scheme == "smtps",
+        "EMAIL_TIMEOUT": 10,
+        "DEFAULT_FROM_EMAIL": sender[0],
+    }

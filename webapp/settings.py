@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "axes",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
@@ -263,6 +264,31 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=10),
         "options": {"expires": 20},
     },
+    "sample-endpoints": {
+        "task": "jobs.sample_endpoints",
+        "schedule": timedelta(seconds=10),
+        "options": {"expires": 10},
+    },
+    "tell-alerts": {
+        "task": "jobs.tell_alerts",
+        "schedule": timedelta(seconds=15),
+        "options": {"expires": 15},
+    },
+    "count-hours": {
+        "task": "jobs.count_hours",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
+    },
+    "settle-costs": {
+        "task": "jobs.settle_costs",
+        "schedule": timedelta(seconds=10),
+        "options": {"expires": 10},
+    },
+    "sample-accounts": {
+        "task": "jobs.sample_accounts",
+        "schedule": timedelta(minutes=5),
+        "options": {"expires": 300},
+    },
     "sweep-retention": {
         "task": "jobs.sweep_retention",
         "schedule": timedelta(minutes=1),
@@ -277,6 +303,18 @@ globals().update(env.overrides("JOBS", conf.NAMES))
 RUNPOD_API_BASE = env.text("RUNPOD_API_BASE", "https://api.runpod.ai/v2").rstrip("/")
 # {"": the key of RUNPOD_API_KEY, "NAME": the key of RUNPOD_API_KEY_NAME}
 RUNPOD_KEYS = {"": env.text("RUNPOD_API_KEY"), **env.secrets_named("RUNPOD_API_KEY")}
+
+# The account API for provisioning: "graphql", or its successor "rest".
+RUNPOD_ACCOUNT_API = env.text("RUNPOD_ACCOUNT_API", "graphql")
+RUNPOD_GRAPHQL_URL = env.text("RUNPOD_GRAPHQL_URL", "https://api.runpod.io/graphql")
+RUNPOD_REST_URL = env.text("RUNPOD_REST_URL", "https://api.runpod.io/v2")
+HUGGING_FACE_URL = env.text("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+HUGGING_FACE_TOKEN = env.text("HF_TOKEN")
+DOCKER_HUB_URL = env.text("DOCKER_HUB_URL", "https://hub.docker.com").rstrip("/")
+
+# --- Mail, for alerts -----------------------------------------------------------------
+globals().update(env.email("EMAIL_URL"))
+ALERT_EMAILS = env.words("ALERT_EMAILS")
 
 # --- Words and times ------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -316,4 +354,7 @@ UNFOLD = {
     ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda _: static("css/panel.css")],
+    "DASHBOARD_CALLBACK": "jobs.admin.dashboard.callback",
+    "SIDEBAR": {"navigation": "webapp.panel.navigation"},
 }

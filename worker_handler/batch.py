@@ -47,10 +47,11 @@ class Batch(Runner):
             title="Payload", description="The samples of one batch, as a list."
         )
 
-    def setup(self) -> None:
+    def setup(self, config: dict[str, Any]) -> None:
         """Import the project. What is wrong with it is the answer of each job: a worker
         that ends would only be started again.
         """
+        self._config = config
         self._handler: Any = None
         self._key = ""
         self._class: type | None = None
@@ -84,7 +85,7 @@ class Batch(Runner):
         spec = batch.get("job_spec") or {}
         config = batch.get("config")
         if config is None:
-            config = json.loads(os.environ.get("SLIPWAY_BATCH_CONFIG") or "{}")
+            config = self._config
         parts = [spec.get("api_id"), config]
         if not os.environ.get("SLIPWAY_BATCH_SHARED"):
             parts.append(spec.get("job_id"))

@@ -6,8 +6,8 @@ class Upscale(Runner):
     class Inputs(RunnerInputs):
         image: InFile = file_field("Image", accept=["image/*"])
 
-    def setup(self):
-        self.model = load_the_model()
+    def setup(self, config):
+        self.model = load_the_model(config.get("model"))
 
     def run(self, inputs, job):
         job.progress(0.5, "upscaling")
@@ -133,9 +133,16 @@ class Runner:
     Inputs: ClassVar[type[RunnerInputs]]
     # What `output` has, for those who read it; checked when it is given.
     Outputs: ClassVar[type[BaseModel] | None] = None
+    # {title: fields of the input} that people choose with one click.
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    # Whose model this is, and under which licence; shown beside the form.
+    licence: ClassVar[str] = ""
 
-    def setup(self) -> None:
-        """Load what every job needs. Called once, before the first job."""
+    def setup(self, config: dict[str, Any]) -> None:
+        """Load what every job needs. Called once, before the first job.
+
+        `config` is what SLIPWAY_CONFIG says of this worker: any JSON object.
+        """
 
     def run(self, inputs: Any, job: JobContext) -> Any:
         """Do the work of one job, in a thread of its own; return a `Result`, or JSON.
@@ -159,4 +166,6 @@ class Runner:
                 schema["properties"][name] = {**kept, **value}
         schema.pop("title", None)
         schema.pop("description", None)
-        return schema
+        presets = [{"title": t, "input": told} for t, told in cls.presets.items()]
+        told = {"x-presets": presets, "x-licence": cls.licence}
+        return {**schema, **{name: value for name, value in told.items() if value}}

@@ -1,5 +1,25 @@
 """The operator's panel. Status is read-only; actions call services."""
 
-from jobs.admin import alerts, endpoints, jobs, keys, uploads, webhooks
+from jobs.admin import (
+    alerts,
+    audit,
+    batches,
+    endpoints,
+    jobs,
+    keys,
+    money,
+    uploads,
+    webhooks,
+)
 
-__all__ = ["alerts", "endpoints", "jobs", "keys", "uploads", "webhooks"]
+__all__ = [
+    "alerts",
+    "audit",
+    "batches",
+    "endpoints",
+    "jobs",
+    "keys",
+    "money",
+    "uploads",
+    "webhooks",
+]

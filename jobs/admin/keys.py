@@ -7,18 +7,19 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
-from django.utils.timezone import now
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from jobs.admin.audited import Audited
 from jobs.models import ApiKey
+from jobs.services import audit, keys
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class UserAdmin(Audited, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     """People."""
 
     form = UserChangeForm
@@ -27,12 +28,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(Audited, DjangoGroupAdmin, ModelAdmin):
     """Groups of people."""
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):
+class ApiKeyAdmin(Audited, ModelAdmin):
     """Keys of programs. A new key's secret is shown once, right after saving."""
 
     list_display = ("name", "owner", "hint", "created_at", "last_used_at", "revoked_at")
@@ -68,4 +69,6 @@ class ApiKeyAdmin(ModelAdmin):
     @admin.action(description="Revoke the selected keys now")
     def revoke(self, request: HttpRequest, queryset: Any) -> None:
         """Make keys useless at once."""
-        queryset.filter(revoked_at=None).update(revoked_at=now())
+        for key in queryset.filter(revoked_at=None):
+            keys.revoke(key)
+            audit.record(request.user, "apikey_revoked", key)

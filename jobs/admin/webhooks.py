@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from jobs.models import Delivery, Webhook
-from jobs.services import webhooks
+from jobs.services import audit, webhooks
 
 
 class _ReadOnly(ModelAdmin):
@@ -47,3 +47,4 @@ class DeliveryAdmin(_ReadOnly):
         """Send messages once more, under their own ids."""
         for delivery in queryset:
             webhooks.replay(delivery)
+            audit.record(request.user, "delivery_replayed", delivery.pk)

@@ -108,6 +108,13 @@ class BatchCounts(Schema):
     deleted: int
 
 
+class AmountOut(Schema):
+    """Money."""
+
+    amount: float
+    currency: str
+
+
 class BatchOut(Schema):
     """A batch. `status` is counted, not stored; `total` grows until it is `enqueued`."""
 
@@ -125,6 +132,7 @@ class BatchOut(Schema):
     timeout: int | None
     max_attempts: int | None
     config: dict[str, Any]
+    cost: AmountOut = Field(description="Of the jobs that have ended.")
     completion_job: str | None = Field(description="The job that came after all.")
     cancel_requested: bool
     created_at: datetime
@@ -173,6 +181,9 @@ class BatchPlan(Schema):
     endpoint: str
     total: int | None
     checked: int
+    estimated_cost: float | None = Field(
+        description="US dollars, from earlier jobs. Null where that is not known."
+    )
     workers: int
     files: list[str]
     problems: list[BatchProblem]

@@ -24,7 +24,7 @@ from jobs.api.schemas import JobPage
 from jobs.errors import InvalidInput, NotFound, Problem
 from jobs.item_readers import Unreadable
 from jobs.models import Batch, Endpoint, Job
-from jobs.services import batch_inputs, batch_json, enqueuing, item_sources
+from jobs.services import batch_inputs, batch_json, enqueuing, estimates, item_sources
 from jobs.services import batches as service
 from jobs.services.batches import Options
 
@@ -52,15 +52,26 @@ def create_batch(
     """
     endpoint = endpoint_of(request, body.endpoint)
     check_metadata(body.metadata)
-    options = _options(endpoint, body)
-    given = {"owner": request.auth.owner, "endpoint": endpoint, "options": options}
+    options, owner = _options(endpoint, body), request.auth.owner
     # A bucket is asked before the transaction begins.
-    items, source = _items(request, endpoint, body), _source(request, body)
+    items = _items(request, endpoint, body, options.batch_size)
+    source = _source(request, body)
     if dry_run:
-        return answer(_plan(Batch(source=source or {}, **_unsaved(given)), items))
+        told = {"batch_size": options.batch_size, "source": source or {}}
+        workers = service.in_flight(options.workers)
+        batch = Batch(owner=owner, endpoint=endpoint, in_flight=workers, **told)
+        return answer(_plan(batch, items))
 
     def accept() -> dict[str, Any]:
-        return shown(request, service.create(items=items, source=source, **given))
+        batch = service.create(
+            owner=owner,
+            api_key_id=request.auth.key_id,
+            endpoint=endpoint,
+            options=options,
+            items=items,
+            source=source,
+        )
+        return shown(request, batch)
 
     return once(request, accept)
 
@@ -84,7 +95,9 @@ def _options(endpoint: Endpoint, body: BatchIn) -> Options:
     )
 
 
-def _items(request: ApiRequest, endpoint: Endpoint, body: BatchIn) -> list[Any] | None:
+def _items(
+    request: ApiRequest, endpoint: Endpoint, body: BatchIn, batch_size: int | None
+) -> list[Any] | None:
     """Return the inputs of jobs, where the items came with the request."""
     given = [name for name in SOURCES if getattr(body, name) is not None]
     if len(given) != 1:
@@ -98,7 +111,7 @@ def _items(request: ApiRequest, endpoint: Endpoint, body: BatchIn) -> list[Any] 
         endpoint,
         listed,
         owner=request.auth.owner,
-        batch_size=_options(endpoint, body).batch_size,
+        batch_size=batch_size,
         common=body.input,
         field=body.field,
     )
@@ -118,19 +131,16 @@ def _source(request: ApiRequest, body: BatchIn) -> dict[str, Any] | None:
     return item_sources.check(told, owner=request.auth.owner)
 
 
-def _unsaved(given: dict[str, Any]) -> dict[str, Any]:
-    options: Options = given["options"]
-    size, workers = options.batch_size, service.in_flight(options.workers)
-    told = {"batch_size": size, "in_flight": workers}
-    return {"owner": given["owner"], "endpoint": given["endpoint"], **told}
-
-
 def _plan(batch: Batch, items: list[Any] | None) -> dict[str, Any]:
     """Return what would become of a batch, which is not saved."""
     told = {"endpoint": batch.endpoint.slug, "workers": batch.in_flight}
+    usual = estimates.usual(batch.endpoint)
+    each = float(usual.cost) if usual and usual.cost is not None else None
     if items is not None:
         number = len(items)
-        return {**told, "total": number, "checked": number, "files": [], "problems": []}
+        cost = None if each is None else each * number
+        counted = {"total": number, "checked": number, "estimated_cost": cost}
+        return {**told, **counted, "files": [], "problems": []}
     try:
         found = enqueuing.preview(batch)
     except Unreadable as error:
@@ -139,6 +149,7 @@ def _plan(batch: Batch, items: list[Any] | None) -> dict[str, Any]:
     return {
         **told,
         "total": found.total,
+        "estimated_cost": each * found.total if each and found.total else None,
         "checked": found.checked,
         "files": found.files,
         "problems": problems,

@@ -156,6 +156,7 @@ def _submit(request: HttpRequest, caller: Caller, endpoint: Endpoint) -> HttpRes
         return _dry_run(source)
     made = batches.create(
         owner=caller.owner,
+        api_key_id=caller.key_id,
         endpoint=endpoint,
         items=items,
         source=source,

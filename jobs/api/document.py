@@ -11,7 +11,7 @@ from jobs.api.schemas import Problem
 
 SCHEME = "ApiKey"
 ALWAYS = (400, 401, 403, 404, 429, 503)
-CHANGING = (409, 413, 415, 422, 507)
+CHANGING = (402, 409, 413, 415, 422, 507)
 VERBS = {"get", "post", "put", "patch", "delete"}
 RATE_HEADERS = {
     "RateLimit": {

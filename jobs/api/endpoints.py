@@ -5,10 +5,17 @@ from typing import Any
 from ninja import Router
 
 from jobs.api.auth import ApiRequest, needs
-from jobs.api.schemas import EndpointDetail, EndpointPage, Purged
+from jobs.api.schemas import (
+    EndpointDetail,
+    EndpointPage,
+    EstimateIn,
+    EstimateOut,
+    Purged,
+)
 from jobs.errors import Conflict, NotFound
 from jobs.models import Endpoint
 from jobs.runpod.errors import RunPodError
+from jobs.services import costs, diagnosis, estimates
 from jobs.services import endpoints as service
 
 router = Router()
@@ -42,8 +49,31 @@ def read_endpoint(request: ApiRequest, slug: str) -> dict[str, Any]:
         "input_schema": endpoint.input_schema,
         "example_input": endpoint.example_input,
         "health": health,
+        "diagnosis": _diagnosis(endpoint, is_staff=request.auth.owner.is_staff),
         "alerts": list(endpoint.alerts.filter(resolved_at=None)),
         "unreachable_at": endpoint.unreachable_at,
+    }
+
+
+@router.post(
+    "/{slug:slug}/estimate",
+    auth=READ,
+    response=EstimateOut,
+    summary="Estimate a job",
+)
+def estimate(request: ApiRequest, slug: str, body: EstimateIn) -> dict[str, Any]:
+    """Say how long a job with this input takes and what it costs, from similar ones.
+
+    Similar: of this endpoint, with files of about the same size. Nothing is created, and
+    everything is null before the first job was completed.
+    """
+    endpoint = _endpoint(request, slug)
+    found = estimates.similar(endpoint, body.input, request.auth.owner)
+    return {
+        "seconds": found.seconds if found else None,
+        "cost": float(found.cost) if found and found.cost is not None else None,
+        "currency": costs.CURRENCY,
+        "based_on": found.jobs if found else 0,
     }
 
 
@@ -62,7 +92,7 @@ def purge_queue(request: ApiRequest, slug: str) -> dict[str, int]:
     if not request.auth.owner.is_staff:
         raise NotFound(f"The endpoint “{slug}” is not yours.")
     try:
-        return {"removed": service.purge_queue(endpoint)}
+        return {"removed": service.purge_queue(endpoint, user=request.auth.owner)}
     except RunPodError as error:
         raise Conflict(f"RunPod did not purge: {error}.", code="not_purged") from error
 
@@ -72,6 +102,22 @@ def _endpoint(request: ApiRequest, slug: str) -> Endpoint:
     if endpoint is None or not request.auth.allows_endpoint(slug):
         raise NotFound(f"There is no endpoint “{slug}”.")
     return endpoint
+
+
+def _diagnosis(endpoint: Endpoint, *, is_staff: bool) -> dict[str, Any] | None:
+    """Return why nothing runs there; evidence and remedy are the operator's."""
+    found = diagnosis.of(endpoint)
+    if found is None:
+        return None
+    told = {"cause": found.cause, "sentence": found.for_user}
+    if is_staff:
+        told["sentence"] = found.sentence
+    evidence = list(found.evidence) if is_staff else []
+    return {
+        **told,
+        "evidence": evidence,
+        "next_step": found.next_step if is_staff else "",
+    }
 
 
 def _json(endpoint: Endpoint, usual: dict[int, float]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from jobs.api.auth import ScopeMissing
 from jobs.errors import (
+    BudgetSpent,
     Conflict,
     InvalidInput,
     Malformed,
@@ -26,6 +27,7 @@ from jobs.storage import StoreError
 
 STATUSES: list[tuple[type[SlipwayError], int]] = [
     (Malformed, 400),
+    (BudgetSpent, 402),
     (ScopeMissing, 403),
     (NotFound, 404),
     (Conflict, 409),
@@ -38,6 +40,7 @@ STATUSES: list[tuple[type[SlipwayError], int]] = [
 TITLES = {
     400: "Bad request",
     401: "Not signed in",
+    402: "The budget is spent",
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",

@@ -57,6 +57,7 @@ def _create(request: ApiRequest, body: JobIn) -> dict[str, Any]:
         hook = JobWebhook(url=hook, events=[])
     job = service.create(
         owner=request.auth.owner,
+        api_key_id=request.auth.key_id,
         endpoint=endpoint,
         input=body.input,
         metadata=body.metadata,
@@ -153,7 +154,11 @@ def retry_job(request: ApiRequest, job_id: UUID) -> HttpResponse:
     """
 
     def retry() -> dict[str, Any]:
-        job = service.run_again(_job(request, job_id), owner=request.auth.owner)
+        job = service.run_again(
+            _job(request, job_id),
+            owner=request.auth.owner,
+            api_key_id=request.auth.key_id,
+        )
         return _json(request, job)
 
     return once(request, retry)

@@ -25,6 +25,7 @@ PartNumber = Annotated[int, Field(ge=1, le=10_000), BeforeValidator(whole)]
 Size = Annotated[int, Field(ge=0, lt=2**53), BeforeValidator(whole)]
 
 
+AlertEventType = Literal["alert.raised", "alert.resolved"]
 BatchEventType = Literal[
     "batch.completed",
     "batch.completed_with_failures",
@@ -133,6 +134,17 @@ class AttemptOut(Schema):
     finished_at: datetime | None
 
 
+class CostOut(Schema):
+    """What a job cost, reckoned from what ran: every attempt, and cold starts."""
+
+    amount: float
+    currency: str
+    basis: str
+    price_per_second: float
+    run_s: float
+    cold_start_s: float
+
+
 class JobOut(Schema):
     """A job."""
 
@@ -152,6 +164,8 @@ class JobOut(Schema):
     error: JobError | None
     attempts: list[AttemptOut]
     metrics: dict[str, float | None]
+    cost: CostOut | None
+    eta: datetime | None
     metadata: dict[str, Any]
     webhook: dict[str, Any] | None
     batch: str | None
@@ -205,9 +219,34 @@ class Purged(Schema):
     removed: int
 
 
+class EstimateIn(StrictSchema):
+    """The input that a job would have."""
+
+    input: dict[str, Any] = {}
+
+
+class EstimateOut(Schema):
+    """The median of similar jobs. Null before there are any, or without a price."""
+
+    seconds: float | None
+    cost: float | None
+    currency: str
+    based_on: int
+
+
+class DiagnosisOut(Schema):
+    """Why jobs wait at an endpoint. Evidence and next step are shown to staff."""
+
+    cause: str
+    sentence: str
+    evidence: list[str]
+    next_step: str
+
+
 class EndpointDetail(EndpointOut):
     """An endpoint with what its input looks like, and how it is doing."""
 
+    diagnosis: DiagnosisOut | None
     alerts: list[AlertOut]
     unreachable_at: datetime | None
     input_schema: dict[str, Any]
@@ -283,9 +322,22 @@ class UploadOut(Schema):
     expires_at: datetime | None
 
 
+class BudgetOut(Schema):
+    """A limit on money that binds the caller."""
+
+    amount: float
+    period: str
+    endpoint: str | None
+    left: float
+
+
 class Me(Schema):
     """The caller."""
 
     username: str
     scopes: list[str]
     endpoints: list[str] = Field([], description="The only ones; empty: all.")
+    spent_today: float
+    spent_this_month: float
+    currency: str
+    budgets: list[BudgetOut]

@@ -6,14 +6,21 @@ from typing import Any
 from ninja import Schema
 from pydantic import Field
 
-from jobs.api.schemas import BatchEventType, EventType, StrictSchema
+from jobs.api.schemas import (
+    AlertEventType,
+    BatchEventType,
+    EventType,
+    StrictSchema,
+)
 
 
 class WebhookIn(StrictSchema):
     """An address to tell of your jobs."""
 
     url: str = Field(..., max_length=2000, examples=["https://example.com/hooks/jobs"])
-    events: list[EventType | BatchEventType] = Field([], description="Empty: all.")
+    events: list[EventType | BatchEventType | AlertEventType] = Field(
+        [], description="Empty: all."
+    )
     description: str = Field("", max_length=80, pattern=r"^[^\x00]*$")
 
 
@@ -21,7 +28,7 @@ class WebhookChange(StrictSchema):
     """What to change of a webhook; what is not sent stays."""
 
     url: str = Field("", min_length=1, max_length=2000)
-    events: list[EventType | BatchEventType] = []
+    events: list[EventType | BatchEventType | AlertEventType] = []
     description: str = Field("", max_length=80, pattern=r"^[^\x00]*$")
     is_active: bool = True
 

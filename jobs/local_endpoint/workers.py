@@ -11,6 +11,7 @@ from django.utils.timezone import now
 
 from jobs.local_endpoint import queue as items
 from jobs.models.queue_item import LocalWorker, QueueItem
+from jobs.redaction import redacted
 
 HEARD_OF_SECONDS = 60
 
@@ -58,7 +59,11 @@ def unhealthy(queue: str, worker_id: str, reason: str) -> None:
     """The worker's own fitness check failed; it exits by itself."""
     LocalWorker.objects.update_or_create(
         id=worker_id,
-        defaults={"queue": queue, "unhealthy_reason": reason[:256], "gone_at": now()},
+        defaults={
+            "queue": queue,
+            "unhealthy_reason": redacted(reason)[:256],
+            "gone_at": now(),
+        },
     )
 
 

@@ -7,11 +7,8 @@ The row is the truth: nothing here is needed after a crash.
 import asyncio
 import logging
 import math
-import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -45,15 +42,14 @@ _known: dict[int, Channel] = {}
 
 def work(seconds: float) -> bool:
     """Do one shift, unless another process has one; return whether it was done."""
-    holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"[:64]
-    if is_ending.is_set() or not _take(holder):
+    if is_ending.is_set():
         return False
-    try:
-        asyncio.run(Shift(holder).run(seconds))
-    finally:
-        Lease.give_back(LEASE, holder=holder)
+    with Lease.held(LEASE, seconds=conf.SHIFT_LEASE_SECONDS) as holder:
+        if holder:
+            asyncio.run(Shift(holder).run(seconds))
+    if holder:
         connections.close_all()
-    return True
+    return bool(holder)
 
 
 def _take(holder: str) -> bool:

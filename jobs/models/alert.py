@@ -8,14 +8,29 @@ from jobs.models.endpoint import Endpoint
 
 
 class Alert(models.Model):
-    """One trouble of an endpoint, open until it is over."""
+    """One trouble of an endpoint or of an account, open until it is over."""
 
-    endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="alerts")
+    endpoint = models.ForeignKey(
+        Endpoint, models.CASCADE, null=True, blank=True, related_name="alerts"
+    )
+    # What it is about where that is no endpoint: an account, a budget.
+    subject = models.CharField(max_length=120, blank=True)
+    severity = models.CharField(
+        max_length=10,
+        choices=[("error", "error"), ("warning", "warning")],
+        default="error",
+    )
     code = models.SlugField(max_length=40)
     message = models.CharField(max_length=300)
     remedy = models.CharField(max_length=300)
     raised_at = models.DateTimeField(default=now, editable=False)
     resolved_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # When operators were told that it opened, and that it is over.
+    told_at = models.DateTimeField(null=True, blank=True, editable=False)
+    over_told_at = models.DateTimeField(null=True, blank=True, editable=False)
+    mail_tries = models.PositiveSmallIntegerField(default=0, editable=False)
+
+    MAIL_TRIES = 12
 
     class Meta:
         ordering = ["-raised_at"]
@@ -25,7 +40,12 @@ class Alert(models.Model):
                 name="alert_open_once",
                 condition=Q(resolved_at__isnull=True),
             ),
+            models.UniqueConstraint(
+                fields=["subject", "code"],
+                name="alert_open_once_of_subject",
+                condition=Q(resolved_at__isnull=True, endpoint__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.endpoint}: {self.message}"
+        return f"{self.endpoint or self.subject}: {self.message}"

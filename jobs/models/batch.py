@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
 
+from jobs.models.api_key import ApiKey
 from jobs.models.endpoint import Endpoint
 from jobs.models.ids import new_id
 
@@ -36,6 +37,16 @@ class Batch(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="batches"
     )
     endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="batches")
+    api_key = models.ForeignKey(
+        ApiKey, models.SET_NULL, null=True, editable=False, related_name="batches"
+    )
+    cost = models.DecimalField(
+        max_digits=14,
+        decimal_places=6,
+        default=0,
+        editable=False,
+        help_text="US dollars, of the jobs that have ended.",
+    )
     name = models.CharField(max_length=80, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
     priority = models.SmallIntegerField(default=1)

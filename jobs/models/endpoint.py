@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import URLValidator
+from django.core.validators import MinValueValidator, URLValidator
 from django.db import models
 from jsonschema.exceptions import SchemaError
 
@@ -93,6 +93,15 @@ class Endpoint(models.Model):
     max_workers = models.PositiveIntegerField(
         default=3, help_text="As set at RunPod. More are believed when they are seen."
     )
+    price_per_second = models.DecimalField(
+        max_digits=10,
+        decimal_places=7,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="US dollars for a worker's second. Blank: that of its first GPU tier "
+        "with a price; on your own GPU, nothing.",
+    )
     worker_concurrency = models.PositiveIntegerField(
         default=1, help_text="Jobs that one worker runs at once."
     )
@@ -115,6 +124,13 @@ class Endpoint(models.Model):
         blank=True,
         help_text=_KEEP.format("jobs that ended without a result"),
     )
+    # How it was configured at RunPod when we last saw it, without its environment.
+    remote = models.JSONField(default=dict, blank=True, editable=False)
+    # What else we saw there: workers, log lines, stock, releases; for the diagnosis.
+    sight = models.JSONField(default=dict, blank=True, editable=False)
+    # Why nothing ran there when we last looked; empty where nothing was wrong.
+    diagnosis = models.JSONField(default=dict, blank=True, editable=False)
+    sampled_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Since when, when last and how often in a row RunPod answered 404 for all of it.
     unreachable_at = models.DateTimeField(null=True, blank=True, editable=False)
     not_found_at = models.DateTimeField(null=True, blank=True, editable=False)

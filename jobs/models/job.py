@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from django.db.models.expressions import CombinedExpression
 from django.utils.timezone import now
 
+from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
 from jobs.models.endpoint import Endpoint
 from jobs.models.ids import new_id
@@ -115,6 +116,14 @@ class Job(models.Model):
         editable=False,
         related_name="jobs",
     )
+    api_key = models.ForeignKey(
+        ApiKey,
+        models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="jobs",
+        help_text="The key it was created with, if any.",
+    )
     batch_index = models.PositiveIntegerField(null=True, editable=False)
     is_replaced = models.BooleanField(
         default=False,
@@ -133,6 +142,15 @@ class Job(models.Model):
     uploads = models.ManyToManyField(
         Upload, related_name="jobs", editable=False, help_text="The files it needs."
     )
+    cost = models.DecimalField(
+        max_digits=12,
+        decimal_places=6,
+        null=True,
+        editable=False,
+        help_text="US dollars, estimated from run time. Unknown without a price.",
+    )
+    cost_detail = models.JSONField(null=True, editable=False)
+    costed_at = models.DateTimeField(null=True, editable=False)
     is_kept = models.BooleanField(
         "kept", default=False, help_text="Never deleted for its age."
     )
@@ -171,6 +189,23 @@ class Job(models.Model):
                 fields=["finished_at"],
                 name="job_retention",
                 condition=Q(finished_at__isnull=False, is_kept=False),
+            ),
+            # Ended jobs whose cost is to be reckoned.
+            models.Index(
+                fields=["finished_at"],
+                name="job_to_cost",
+                condition=Q(finished_at__isnull=False, costed_at__isnull=True),
+            ),
+            # Failures, grouped by what they say; and what ended in an hour.
+            models.Index(
+                fields=["finished_at"],
+                name="job_failed",
+                condition=Q(status__in=["FAILED", "TIMED_OUT"]),
+            ),
+            models.Index(
+                fields=["finished_at", "endpoint", "status"],
+                name="job_ended",
+                condition=Q(finished_at__isnull=False),
             ),
             # Whose turn it is among the held jobs of an endpoint, and positions.
             models.Index(
@@ -264,7 +299,9 @@ def _signed(changes: dict[str, Any]) -> dict[str, str]:
 def _seen_by(pk: UUID, user_id: int, *, is_staff: bool) -> JobQuerySet:
     user = get_user_model()(pk=user_id, is_staff=is_staff)
     jobs = Job.objects.visible_to(user).filter(pk=pk).select_related("endpoint")
-    return jobs.defer("endpoint__input_schema", "endpoint__example_input")
+    return jobs.defer(
+        *("endpoint__input_schema", "endpoint__example_input", "endpoint__sight")
+    )
 
 
 _SAMPLES = {"pk": (UUID(int=1), UUID(int=2)), "user_id": (-1, -2)}

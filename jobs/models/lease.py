@@ -1,5 +1,10 @@
 """A lease: which process does something that one process is enough for."""
 
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import models
@@ -34,3 +39,19 @@ class Lease(models.Model):
     def give_back(cls, name: str, *, holder: str) -> None:
         """Let the next one begin at once."""
         cls.objects.filter(name=name, holder=holder).update(until=now())
+
+    @classmethod
+    @contextmanager
+    def held(cls, name: str, *, seconds: float) -> Iterator[str]:
+        """Hold a lease while the block runs, as whom it yields; "" if somebody has it.
+
+        Whoever works for longer than `seconds` takes it again meanwhile.
+        """
+        holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"[:64]
+        if not cls.take(name, holder=holder, seconds=seconds):
+            yield ""
+            return
+        try:
+            yield holder
+        finally:
+            cls.give_back(name, holder=holder)

@@ -36,7 +36,13 @@ BATCH_TYPES = {
     "ENQUEUE_FAILED": "batch.failed",
     "TIMED_OUT": "batch.failed",
 }
-ALL_TYPES = (*EVENT_TYPES.values(), *dict.fromkeys(BATCH_TYPES.values()))
+# Trouble that an operator must hear of; sent to staff's webhooks only.
+ALERT_TYPES = ("alert.raised", "alert.resolved")
+ALL_TYPES = (
+    *EVENT_TYPES.values(),
+    *dict.fromkeys(BATCH_TYPES.values()),
+    *ALERT_TYPES,
+)
 TEST_TYPE = "webhook.test"
 OLD_SECRET_LIVES = timedelta(days=1)
 

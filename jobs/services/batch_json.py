@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from jobs.models import Batch, Job
+from jobs.services import costs
 from jobs.states import ACTIVE, JobStatus
 
 S = JobStatus
@@ -162,6 +163,7 @@ def batch_json(
         "timeout": batch.timeout_seconds,
         "max_attempts": batch.max_attempts,
         "config": batch.config,
+        "cost": {"amount": float(batch.cost), "currency": costs.CURRENCY},
         "completion_job": str(batch.completion_id) if batch.completion_id else None,
         "cancel_requested": batch.cancel_requested_at is not None,
         "created_at": batch.created_at,

@@ -20,6 +20,7 @@ from jobs.models import Batch, BatchChunk, Endpoint, Job, JobEvent, Upload
 from jobs.services import (
     batch_inputs,
     batch_json,
+    budgets,
     enqueuing,
     inputs,
     overflow,
@@ -51,6 +52,12 @@ class Options:
     timeout_seconds: int | None = None
     has_completion: bool = False
 
+    def fields(self) -> Json:
+        """Return them as fields of a `Batch`."""
+        told = dict(vars(self))
+        workers = told.pop("workers")
+        return {**told, "in_flight": in_flight(workers)}
+
 
 @dataclass(frozen=True)
 class _Row:
@@ -71,6 +78,7 @@ def create(
     options: Options,
     items: list[Any] | None = None,
     source: Json | None = None,
+    api_key_id: int | None = None,
 ) -> Batch:
     """Accept a batch: `items` of `batch_inputs.inputs_of`, or a `source` of `item_sources.check`.
 
@@ -78,19 +86,15 @@ def create(
     """
     batch_inputs.check_endpoint(endpoint)
     items = items or []
+    budgets.check(
+        owner=owner, api_key_id=api_key_id, endpoint=endpoint, jobs=max(1, len(items))
+    )
     with transaction.atomic():
         batch = Batch.objects.create(
             owner=owner,
+            api_key_id=api_key_id,
             endpoint=endpoint,
-            name=options.name,
-            metadata=options.metadata,
-            priority=options.priority,
-            in_flight=in_flight(options.workers),
-            batch_size=options.batch_size,
-            config=options.config,
-            max_attempts=options.max_attempts,
-            timeout_seconds=options.timeout_seconds,
-            has_completion=options.has_completion,
+            **options.fields(),
             total=len(items),
             source=source or {},
             enqueued_at=None if source else now(),
@@ -168,6 +172,7 @@ def _write(batch: Batch, rows: list[_Row]) -> None:
     jobs = [
         Job(
             owner=batch.owner,
+            api_key_id=batch.api_key_id,
             endpoint=row.endpoint,
             batch=batch,
             batch_index=row.index,

@@ -12,7 +12,7 @@ from jobs import conf
 from jobs.models import Endpoint, Job
 from jobs.runpod import EndpointClient
 from jobs.runpod.errors import RunPodError
-from jobs.services import alerts
+from jobs.services import alerts, audit
 from jobs.states import JobStatus
 
 RECENT = 200
@@ -24,7 +24,7 @@ def client_for(endpoint: Endpoint) -> EndpointClient:
     return EndpointClient(endpoint.base_url, endpoint.client_key)
 
 
-def purge_queue(endpoint: Endpoint) -> int:
+def purge_queue(endpoint: Endpoint, *, user: Any = None) -> int:
     """Drop the jobs that no worker has taken; ours among them become CANCELLED.
 
     Return how many the backend dropped. Those it held move when its 404 proves it, which
@@ -42,6 +42,7 @@ def purge_queue(endpoint: Endpoint) -> int:
         raise
     waiting = Job.objects.filter(endpoint=endpoint, status=JobStatus.IN_QUEUE)
     waiting.update(due_at=now())
+    audit.record(user, "purged", endpoint.slug, removed=removed)
     return removed
 
 
@@ -88,7 +89,7 @@ def ttl_seconds(endpoint: Endpoint) -> int:
 def usual_seconds() -> dict[int, float]:
     """Return {endpoint id: median run time} of the newest completed jobs."""
     ended = Job.objects.filter(status=JobStatus.COMPLETED, started_at__isnull=False)
-    rows = ended.order_by("-created_at").values_list(
+    rows = ended.order_by("-finished_at").values_list(
         "endpoint_id", "started_at", "finished_at"
     )
     spans: dict[int, list[float]] = defaultdict(list)
@@ -113,7 +114,7 @@ def run_time_quantile(endpoint_id: int, quantile: float) -> float:
         started_at__isnull=False,
         finished_at__isnull=False,
     )
-    rows = ended.order_by("-created_at").values_list("started_at", "finished_at")
+    rows = ended.order_by("-finished_at").values_list("started_at", "finished_at")
     spans = sorted(
         (end - start).total_seconds() for start, end in rows[:RECENT] if start and end
     )

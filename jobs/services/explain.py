@@ -1,8 +1,12 @@
 """What a person is told about a job: where it is, why, and what can be done."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils.timezone import now
 
 from jobs.models import Endpoint, Job
+from jobs.services import diagnosis
 from jobs.services.jobs import queue_position
 from jobs.states import JobStatus, Reason
 
@@ -23,6 +27,9 @@ CANCELLED = {
     "negative account balance. The operator has to check the balance, or recreate the "
     "endpoint; then run the job again.",
 }
+# Causes that say less than the job's own place in the queue.
+SAY_NOTHING_NEW = {"unknown", "busy", "window_full", "paused"}
+PATIENCE = timedelta(seconds=10)
 ELSEWHERE = "The job was cancelled at RunPod, outside Slipway. Run it again."
 
 
@@ -52,10 +59,8 @@ def sentence(job: Job) -> str:
     if job.cancel_requested_at and not job.has_ended:
         return "Cancelling: waiting until the worker has really stopped."
     where = "RunPod" if job.endpoint.kind == Endpoint.Kind.RUNPOD else "the local queue"
-    if job.status == S.PENDING:
-        return _why_held(job, where)
-    if job.status == S.IN_QUEUE:
-        return f"Waiting for a free worker in {where}; {_ahead(job)}."
+    if job.status in {S.PENDING, S.IN_QUEUE}:
+        return _why_waiting(job, where)
     texts = {
         S.SUBMITTING: f"Being handed to {where}.",
         S.UNCONFIRMED: f"{where[0].upper()}{where[1:]} did not confirm that it has the "
@@ -74,10 +79,17 @@ def why_cancelled(job: Job) -> str:
     return CANCELLED[Reason(job.reason)] if job.reason else ELSEWHERE
 
 
-def _why_held(job: Job, where: str) -> str:
+def _why_waiting(job: Job, where: str) -> str:
     alert = job.endpoint.alerts.filter(resolved_at=None).first()
-    if alert:
+    has_waited = now() - job.moved_at > PATIENCE
+    is_known = alert or job.endpoint.diagnosis
+    found = diagnosis.of(job.endpoint) if is_known or has_waited else None
+    if found and found.cause not in SAY_NOTHING_NEW:
+        return f"{found.for_user} {_ahead(job).capitalize()}."
+    if alert and job.status == S.PENDING:
         return f"Held here: {alert.message} The operator has been told."
+    if job.status == S.IN_QUEUE:
+        return f"Waiting for a free worker in {where}; {_ahead(job)}."
     if job.attempts.exists():
         return f"Attempt {job.attempt_no} did not succeed; the next one starts soon."
     return f"Held here until {where} has room for it; {_ahead(job)}."

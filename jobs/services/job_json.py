@@ -12,7 +12,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from jobs.models import Artifact, Attempt, Job
-from jobs.services import artifacts, explain, retention
+from jobs.services import artifacts, costs, estimates, explain, retention
 from jobs.states import JobStatus
 
 Json = dict[str, Any]
@@ -47,6 +47,8 @@ def job_json(
         "error": _error(job),
         "attempts": [_attempt(attempt) for attempt in attempts],
         "metrics": _metrics(job),
+        "cost": costs.cost_json(job),
+        "eta": estimates.eta(job, position),
         "metadata": job.metadata,
         "webhook": _webhook(job),
         "batch": str(job.batch_id) if job.batch_id else None,
@@ -57,13 +59,17 @@ def job_json(
         "finished_at": job.finished_at,
         "kept": job.is_kept,
         "retention_until": retention.until(job),
-        "urls": {
-            "self": url,
-            "cancel": f"{url}/cancel",
-            "retry": f"{url}/retry",
-            "events": f"{url}/events",
-            "web": f"{base}{_paths()[1]}{job.pk}/",
-        },
+        "urls": _urls(url, f"{base}{_paths()[1]}{job.pk}/"),
+    }
+
+
+def _urls(url: str, page: str) -> dict[str, str]:
+    return {
+        "self": url,
+        "cancel": f"{url}/cancel",
+        "retry": f"{url}/retry",
+        "events": f"{url}/events",
+        "web": page,
     }
 
 

@@ -5,14 +5,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Case, Q, QuerySet, When, Window
+from django.db.models import Case, F, Q, QuerySet, When, Window
 from django.db.models.functions import RowNumber
 from django.utils.timezone import now
 
 from jobs.errors import Conflict
 from jobs.models import Endpoint, Job, Upload
 from jobs.models.prepared import Prepared
-from jobs.services import inputs, release, webhook_urls
+from jobs.services import budgets, inputs, release, webhook_urls
 from jobs.states import Actor, JobStatus, Reason
 
 WAITING = (
@@ -43,10 +43,12 @@ def create(
     source_job: Job | None = None,
     webhook_url: str = "",
     webhook_events: list[str] | None = None,
+    api_key_id: int | None = None,
 ) -> Job:
     """Accept a job. It is submitted in the background, never by the caller.
 
-    Raise `InvalidInput`, `TooLarge`, or `Conflict` when the endpoint takes no jobs.
+    Raise `InvalidInput`, `TooLarge`, `BudgetSpent`, or `Conflict` when the endpoint takes
+    no jobs.
     """
     if not endpoint.is_active:
         raise Conflict(
@@ -55,9 +57,11 @@ def create(
     inputs.check(endpoint, input, inputs.files_of([input], owner=owner))
     if webhook_url:
         webhook_urls.check_url(webhook_url, "/webhook")
+    budgets.check(owner=owner, api_key_id=api_key_id, endpoint=endpoint)
     with transaction.atomic():
         job = Job.objects.create(
             owner=owner,
+            api_key_id=api_key_id,
             endpoint=endpoint,
             input=input,
             metadata=metadata or {},
@@ -68,13 +72,17 @@ def create(
             webhook_events=webhook_events or [],
         )
         job.events.create(new_status=job.status, actor=Actor.USER)
-        named = inputs.uploads_of(input)
-        if named:
-            files = Upload.objects.filter(pk__in=named)
-            job.uploads.add(*files)
-            # A file that a job needs no longer expires with the unfinished ones.
-            files.update(expires_at=None)
+        _keep_files(job)
     return job
+
+
+def _keep_files(job: Job) -> None:
+    """A file that a job needs no longer expires with the unfinished ones."""
+    named = inputs.uploads_of(job.input)
+    if named:
+        files = Upload.objects.filter(pk__in=named)
+        job.uploads.add(*files)
+        files.update(expires_at=None)
 
 
 def request_cancel(job: Job) -> bool:
@@ -95,11 +103,28 @@ def request_cancel(job: Job) -> bool:
     return bool(asked)
 
 
-def run_again(job: Job, *, owner: Any) -> Job:
+def move_to(job: Job, endpoint: Endpoint) -> bool:
+    """Move a held job to another endpoint; False where it is not held any more.
+
+    Raise `InvalidInput` where that would not take its input, `Conflict` where it takes no
+    jobs. One that RunPod has must be cancelled and run again there instead.
+    """
+    if not endpoint.is_active:
+        raise Conflict(f"{endpoint.title} takes no new jobs.", code="endpoint_paused")
+    inputs.check(endpoint, job.input, inputs.files_of([job.input], owner=job.owner))
+    held = Job.objects.filter(pk=job.pk, status=JobStatus.PENDING)
+    turn = release.next_turn(endpoint, job.owner, job.priority)
+    revision = F("revision") + 1
+    moved = held.update(endpoint=endpoint, turn=turn, due_at=now(), revision=revision)
+    return bool(moved)
+
+
+def run_again(job: Job, *, owner: Any, api_key_id: int | None = None) -> Job:
     """Create a new job with the same input; `source_job` says where it comes from."""
     with transaction.atomic():
         again = create(
             owner=owner,
+            api_key_id=api_key_id,
             endpoint=job.endpoint,
             input=job.input,
             metadata=job.metadata,

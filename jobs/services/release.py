@@ -50,14 +50,20 @@ def room(endpoint: Endpoint, *, workers: int) -> int | None:
 
     `workers` is how many the backend says it has now.
     """
-    window = endpoint.release_window
-    if window is None:
+    most = window(endpoint, workers=workers)
+    if most is None:
         return None
-    if window == 0:
-        slots = max(endpoint.max_workers, workers) * endpoint.worker_concurrency
-        window = slots + max(MARGIN, slots)
     there = Job.objects.filter(endpoint=endpoint, status__in=AT_BACKEND).count()
-    return max(0, window - there)
+    return max(0, most - there)
+
+
+def window(endpoint: Endpoint, *, workers: int) -> int | None:
+    """Return how many jobs RunPod may hold at once; None means any number."""
+    told = endpoint.release_window
+    if told != 0:
+        return told
+    slots = max(endpoint.max_workers, workers) * endpoint.worker_concurrency
+    return slots + max(MARGIN, slots)
 
 
 def pick(endpoint: Endpoint, limit: int, busy: Collection[UUID] = ()) -> list[Job]:

@@ -95,7 +95,12 @@ def _claim(job: Job) -> Attempt | None:
             attempt_no=number,
             takes=F("takes") + 1,
         )
-        return job.attempts.create(number=number) if moved else None
+        here = Job.objects.filter(pk=job.pk, endpoint=job.endpoint_id)
+        if not moved or not here.exists():
+            # Another was first, or an operator has moved it to another endpoint.
+            transaction.set_rollback(True)
+            return None
+        return job.attempts.create(number=number)
 
 
 def _problem(sending: Sending, uploads: Any) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ import hmac
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -139,12 +139,15 @@ def _body(event_type: str, at: Any, data: dict[str, Any]) -> str:
 
 def announce_batch(owner: Any, status: str, batch: dict[str, Any]) -> None:
     """Write the messages for the end of a batch; the caller's transaction has the end."""
-    kind = BATCH_TYPES[status]
     hooks = Webhook.objects.visible_to(owner).filter(is_active=True)
+    announce_to(hooks, BATCH_TYPES[status], batch)
+
+
+def announce_to(hooks: Iterable[Webhook], kind: str, data: dict[str, Any]) -> None:
+    """Write a message for each of these webhooks that wants its kind."""
+    body = _body(kind, now(), data)
     Delivery.objects.bulk_create(
-        Delivery(
-            webhook=hook, url=hook.url, event_type=kind, body=_body(kind, now(), batch)
-        )
+        Delivery(webhook=hook, url=hook.url, event_type=kind, body=body)
         for hook in hooks
         if hook.wants(kind)
     )

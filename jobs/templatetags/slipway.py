@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -38,6 +39,15 @@ def badge(job: Job) -> SafeString:
     label = "Cancelling" if is_cancelling else JobStatus(job.status).label
     tone = TONES.get(JobStatus(job.status), "wait")
     return format_html('<span class="badge {}">{}</span>', tone, label)
+
+
+@register.filter
+def dollars(amount: Decimal | float | None) -> str:
+    """Show money: cents, and of small sums the first two digits that say something."""
+    if amount is None:
+        return "–"  # noqa: RUF001 - typography
+    value = float(amount)
+    return f"${value:,.2f}" if value >= 1 or not value else f"${value:.2g}"
 
 
 @register.filter

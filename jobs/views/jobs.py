@@ -15,12 +15,14 @@ from django.views.decorators.http import (
 )
 
 from jobs.errors import InvalidInput, SlipwayError
-from jobs.forms import InputForm
+from jobs.forms import InputForm, presets_of
 from jobs.models import Endpoint, Job
 from jobs.services import (
     artifacts,
+    budgets,
     downloads,
     endpoints,
+    estimates,
     examples,
     explain,
     inputs,
@@ -56,18 +58,27 @@ def new_job(request: HttpRequest, slug: str) -> HttpResponse:
             return redirect("job", job_id=job.pk)
     else:
         source = _source(request)
-        form = InputForm(
-            endpoint, request.user, initial=source.input if source else None
-        )
+        initial = source.input if source else _preset(request, endpoint)
+        form = InputForm(endpoint, request.user, initial=initial)
     context = {
         "endpoint": endpoint,
         "form": form,
-        "usual": endpoints.usual_seconds().get(endpoint.pk),
+        "usual": estimates.usual(endpoint),
+        "budget_notes": budgets.notes(owner=request.user, endpoint=endpoint),
         "source": request.GET.get("from", ""),
         "examples": examples.examples(endpoint, request.build_absolute_uri("/")[:-1]),
         "status": 422 if form.errors else 200,
     }
     return render(request, "jobs/new.html", context, status=422 if form.errors else 200)
+
+
+def _preset(request: HttpRequest, endpoint: Endpoint) -> dict[str, Any] | None:
+    """Return what the preset named in the address fills in."""
+    for preset in presets_of(endpoint):
+        if preset["title"] == request.GET.get("preset"):
+            found: dict[str, Any] = preset["input"]
+            return found
+    return None
 
 
 def _create(request: HttpRequest, form: InputForm) -> Job | None:

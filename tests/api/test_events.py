@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
 from jobs import live
-from jobs.models import ApiKey, Job
+from jobs.models import ApiKey, Endpoint, Job
 from jobs.states import Actor, JobStatus
 from tests.factories import make_job, make_key, make_user
 
@@ -195,6 +195,16 @@ def test_queries_do_not_grow_with_listeners(app, django_assert_max_num_queries):
         with django_assert_max_num_queries(6):
             live._changed(pks, {}, set(pks))
         asyncio.run(go(count))
+
+
+def test_a_waiting_page_hears_that_its_endpoint_has_a_new_diagnosis():
+    waiting = make_job("IN_QUEUE")
+    running = make_job("IN_PROGRESS", runpod_id="b")
+    pks = [waiting.pk, running.pk]
+    known = {pk: state.mark for pk, state in live._changed(pks, {}, ()).items()}
+    assert live._changed(pks, known, ()) == {}
+    Endpoint.objects.update(diagnosis={"cause": "no_capacity"})
+    assert set(live._changed(pks, known, ())) == {waiting.pk}
 
 
 def test_streams_keep_no_database_connection(app, client):

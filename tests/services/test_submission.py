@@ -7,6 +7,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import Alert, Attempt, Endpoint, Job, Upload
+from jobs.services import jobs, submission
 from jobs.storage import S3
 from tests import drive
 from tests.factories import PNG, SCHEMA, make_endpoint, make_job, make_upload
@@ -199,3 +200,13 @@ def test_a_job_whose_bucket_is_away_waits_and_its_attempt_never_was(
     assert submit(job, runpod).status == "PENDING"
     assert not Attempt.objects.exists()
     assert runpod.runs() == []
+
+
+def test_a_job_that_was_moved_meanwhile_is_not_sent_where_it_was():
+    here, there = make_endpoint("here"), make_endpoint("there", runpod_id="b")
+    seen = make_job(endpoint=here)
+    assert jobs.move_to(Job.objects.get(), there)
+    assert submission.prepare(seen) is None
+    job = Job.objects.get()
+    assert (job.status, job.endpoint, job.attempts.count()) == ("PENDING", there, 0)
+    assert submission.prepare(job) is not None

@@ -28,7 +28,7 @@ def test_every_item_ends_once_although_everything_is_killed(fragile_stack):
         for part in ("tasks", "web", "gpu", "beat"):
             fragile_stack.kill(part)
         wait_until(
-            lambda: counts()["active"] + counts()["waiting"] == 0, 170, "all have ended"
+            lambda: counts()["active"] + counts()["waiting"] == 0, 240, "all have ended"
         )
         assert counts() == {
             "waiting": 0,

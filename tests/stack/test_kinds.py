@@ -242,3 +242,11 @@ def test_a_result_waits_until_the_server_is_back(
     kind_stack.freeze("web")
     kind_stack.kill("web")
     check_success(client, workers, id)
+
+
+def test_a_worker_that_cannot_work_says_why_and_ends(kind_stack, client, tmp_path):
+    workers = Workers(kind_stack, tmp_path, "plain")
+    process = workers.start(SLIPWAY_RUNNER="kinds:Broken")
+    assert process.wait(timeout=60) == 1
+    health = client.get(f"/v2/{workers.slug}/health").json()
+    assert health["workers"]["unhealthy"] == 1

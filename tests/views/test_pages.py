@@ -1,5 +1,7 @@
 """The pages: what people see and send."""
 
+import re
+
 import pytest
 
 from jobs.models import Job
@@ -35,6 +37,22 @@ def test_the_form_comes_from_the_schema(alice):
     assert 'accept="video/*,image/png"' in page
     assert 'type="radio"' in page
     assert "Advanced" in page
+
+
+def test_presets_fill_the_form_in_and_the_licence_is_told(alice):
+    presets = [{"title": "Bold & big", "input": {"style": "<b>"}}, {"title": 3}, "x"]
+    told = {"x-presets": presets, "x-licence": "MIT, by them"}
+    make_endpoint(input_schema={**SCHEMA, **told})
+    page = text(alice.get("/new/blur/"))
+    assert page.count("data-preset") == 1
+    assert "preset=Bold%20%26%20big" in page
+    assert "MIT, by them" in page
+    presets[0]["input"] = {"style": SCHEMA["properties"]["style"]["enum"][1]}
+    make_endpoint(slug="b", input_schema={**SCHEMA, **told})
+    [chosen] = re.findall(
+        r'value="([^"]+)"[^>]*checked', text(alice.get("/new/b/?preset=Bold %26 big"))
+    )
+    assert chosen == presets[0]["input"]["style"]
 
 
 def test_a_job_is_created_from_the_form(alice):

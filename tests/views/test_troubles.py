@@ -46,7 +46,10 @@ def test_a_held_job_says_what_holds_it(client):
     assert "Held here until RunPod has room" in text(client.get(f"/jobs/{job.pk}/"))
     alerts.raise_alert(job.endpoint, "key_refused")
     page = text(client.get(f"/jobs/{job.pk}/"))
-    assert "refuses this endpoint&#x27;s API key" in page
+    assert "The operator has to renew a key. Your job keeps its place" in page
+    alerts.raise_alert(job.endpoint, alerts.STORE)
+    alerts.resolve(job.endpoint, "key_refused")
+    page = text(client.get(f"/jobs/{job.pk}/"))
     assert "operator has been told" in page
 
 

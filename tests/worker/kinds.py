@@ -124,5 +124,5 @@ class Unwilling(Runner):
 class Broken(Runner):
     id, title, Inputs = "broken", "Broken", Inputs
 
-    def setup(self):
+    def setup(self, config):
         raise RuntimeError("no weights here")

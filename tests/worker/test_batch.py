@@ -129,7 +129,7 @@ def test_on_job_complete_is_called_for_the_job_that_says_so(handle):
 
 
 def test_alone_it_takes_its_config_from_the_environment(handle):
-    _, output, _, _ = handle({"payload": [1]}, SLIPWAY_BATCH_CONFIG='{"a": {"b": 1}}')
+    _, output, _, _ = handle({"payload": [1]}, SLIPWAY_CONFIG='{"a": {"b": 1}}')
     assert "'config': {'a': {'b': 1}}" in output
 
 

@@ -11,7 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import av
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from tests.stack.stack import ROOT
 
@@ -28,6 +28,10 @@ def media():
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+def media_file(name):
+    return ROOT / "samples" / name
 
 
 @pytest.fixture
@@ -68,6 +72,32 @@ def test_a_video_is_anonymised_and_the_exit_code_is_zero(handle, media):
         times = [frame.time for frame in video.decode(video=0)]
     assert len(times) == 72
     assert times[-1] == pytest.approx(71 / 24, abs=0.01)
+
+
+@pytest.mark.parametrize("runner", ["anonymize", "cutout"])
+def test_the_picture_of_the_change_shows_before_and_after(handle, media, runner):
+    told = {"media": f"{media}/portrait.jpg", "preview": True}
+    code, folder, log = handle(told, SLIPWAY_RUNNER=runner)
+    assert code == 0, log
+    [both] = folder.glob("*/outputs/preview.jpg")
+    with Image.open(both) as picture, Image.open(media_file("portrait.jpg")) as source:
+        half = (picture.width - 8) // 2
+        before = picture.crop((0, 0, half, picture.height))
+        after = picture.crop((half + 8, 0, picture.width, picture.height))
+        small = source.convert("RGB").resize(before.size)
+    assert ImageStat.Stat(ImageChops.difference(before, small)).mean[0] < 4
+    assert ImageStat.Stat(ImageChops.difference(before, after)).mean[0] > 1
+
+
+def test_a_worker_without_use_for_its_configuration_says_so(handle, media):
+    told = {"media": f"{media}/portrait.jpg"}
+    for wrong, words in {
+        "[1]": "JSON object",
+        "/no/such.json": "cannot be read",
+    }.items():
+        code, _, log = handle(told, SLIPWAY_CONFIG=wrong)
+        assert code == 1
+        assert words in log
 
 
 @pytest.mark.parametrize("style", ["blur", "pixelate", "cover"])

@@ -19,7 +19,7 @@ import sound
 from captions import Segment, srt, vtt
 from errors import Cancelled, UserError
 from runner import InFile, JobContext
-from runners import ready_runner
+from runners import BUILT_IN, ready_runner, runner_class
 
 SAMPLES = ROOT / "samples"
 SAID = (
@@ -204,3 +204,29 @@ def test_a_file_field_holds_no_path_from_outside():
     assert InFile("/etc/passwd").root == "/etc/passwd"
     with pytest.raises(RuntimeError, match="not been fetched"):
         _ = InFile("/etc/passwd").path
+
+
+@pytest.mark.parametrize("id", [id for id in BUILT_IN if id != "batch"])
+def test_what_a_runner_offers_can_be_used(id):
+    runner = runner_class(id)
+    schema = runner.schema()
+    assert [one["title"] for one in schema.get("x-presets", [])] == list(runner.presets)
+    files = dict.fromkeys(schema.get("required", []), "https://x/y")
+    for preset in runner.presets.values():
+        runner.Inputs.model_validate({**files, **preset})
+    assert id == "echo" or "MIT" in runner.licence or "Apache" in runner.licence
+
+
+def test_the_hub_offers_only_what_there_is():
+    folder = ROOT / "worker_handler" / ".runpod"
+    hub = json.loads((folder / "hub.json").read_text())["config"]
+    readme = (ROOT / "worker_handler" / "README.md").read_text()
+    by_key = {one["key"]: one["input"] for one in hub["env"]}
+    offered = {option["value"] for option in by_key["SLIPWAY_RUNNER"]["options"]}
+    assert offered == set(BUILT_IN) - {"batch"}
+    assert all(f"`{key}`" in readme for key in by_key)
+    assert all(set(preset["defaults"]) <= set(by_key) for preset in hub["presets"])
+    told = json.loads((folder / "tests.json").read_text())
+    runner = runner_class(told["config"]["env"][0]["value"])
+    for test in told["tests"]:
+        runner.Inputs.model_validate(test["input"])

@@ -1,11 +1,13 @@
 """The built-in runners. Their modules are imported only when they are needed."""
 
 import importlib
+import json
 import os
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from errors import UserError
+from errors import SetupFailed, UserError
 from runner import Runner
 
 BUILT_IN = {
@@ -36,8 +38,21 @@ def runner_class(id: str) -> type[Runner]:
 def ready_runner(id: str) -> Runner:
     """Return the runner with its model loaded; the same one every time."""
     runner = runner_class(id)()
-    runner.setup()
+    runner.setup(config())
     return runner
+
+
+def config() -> dict[str, Any]:
+    """Return the object in SLIPWAY_CONFIG: JSON, or the path of a file with it."""
+    told = os.environ.get("SLIPWAY_CONFIG", "").strip() or "{}"
+    try:
+        text = told if told.startswith(("{", "[")) else Path(told).read_text()
+        found = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise SetupFailed(f"SLIPWAY_CONFIG cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise SetupFailed("SLIPWAY_CONFIG must be a JSON object: {…}.")
+    return found
 
 
 def default_id() -> str:

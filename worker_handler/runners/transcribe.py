@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import captions
 import ctranslate2
@@ -61,12 +61,18 @@ class Transcribe(Runner):
             json_schema_extra={"x-advanced": True},
         )
 
-    def setup(self) -> None:
-        """Load the model: the one in the package, or WHISPER_MODEL.
+    presets: ClassVar = {
+        "Careful": {"beam": 8},
+        "Quick": {"beam": 1},
+    }
+    licence = "Whisper tiny.en by OpenAI, MIT."
 
-        That is a folder, or "organisation/name@commit" of the hub.
+    def setup(self, config: dict[str, Any]) -> None:
+        """Load the model: the one in the package, or the one of `config`.
+
+        `{"model": …}` is a folder, or "organisation/name@commit" of the hub.
         """
-        told = os.environ.get("WHISPER_MODEL", "")
+        told = str(config.get("model") or "")
         folder = ensure_model(told) if "@" in told else Path(told or _packaged())
         device = os.environ.get("WORKER_DEVICE", "auto")
         if device == "auto":

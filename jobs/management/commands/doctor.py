@@ -1,4 +1,7 @@
-"""`manage.py doctor`: try out what this installation stands on, and say what is wrong."""
+"""`manage.py doctor [SLUG]`: try out what this installation stands on, or one endpoint.
+
+With a slug: why its jobs do not run, in a sentence, with the evidence and the next step.
+"""
 
 import json
 from argparse import ArgumentParser
@@ -10,7 +13,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 
 from jobs import conf
-from jobs.services import bucket_checks
+from jobs.management.slugs import endpoint_named
+from jobs.models import Endpoint
+from jobs.services import bucket_checks, diagnosis, sampling
 from jobs.services.bucket_checks import Finding
 from jobs.storage import StoreError, local
 
@@ -24,11 +29,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
+        parser.add_argument("slug", nargs="?", default="")
         parser.add_argument("--json", action="store_true", help="one JSON document")
 
-    def handle(self, *, json: bool, **_: Any) -> None:
+    def handle(self, *, json: bool, slug: str, **_: Any) -> None:
         """Print the findings."""
-        findings = list(_findings())
+        findings = [_endpoint(slug)] if slug else list(_findings())
         self.stdout.write(_as_json(findings) if json else _as_text(findings))
         wrong = sum(not finding.is_ok for finding in findings)
         if wrong:
@@ -42,6 +48,18 @@ def _findings() -> Iterator[Finding]:
         yield from bucket_checks.run()
     else:
         yield Finding("bucket", "S3_BUCKET is not set: files are kept on the disk.")
+    for slug in Endpoint.objects.values_list("slug", flat=True):
+        yield _endpoint(slug)
+
+
+def _endpoint(slug: str) -> Finding:
+    endpoint = endpoint_named(slug)
+    sampling.sample(endpoint, is_asked=True)
+    found = diagnosis.of(endpoint)
+    if found is None:
+        return Finding(slug, "Nothing waits, and nothing is wrong.")
+    text = f"{found.sentence} [{found.cause}: {'; '.join(found.evidence)}]"
+    return Finding(slug, text, found.next_step if found.is_trouble else "")
 
 
 def _database() -> Finding:

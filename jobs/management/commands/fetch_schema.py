@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError
 
 from jobs.errors import SlipwayError
-from jobs.models import Endpoint
+from jobs.management.slugs import endpoint_named
 from jobs.runpod.errors import RunPodError
 from jobs.services import worker_schemas
 
@@ -22,9 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the schema."""
-        endpoint = Endpoint.objects.filter(slug=options["slug"]).first()
-        if endpoint is None:
-            raise CommandError(f"There is no endpoint {options['slug']}.")
+        endpoint = endpoint_named(options["slug"])
         try:
             schema = worker_schemas.fetch(endpoint)
         except (SlipwayError, RunPodError) as error:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
-from jobs.models import Endpoint
+from jobs.management.slugs import endpoint_named
 from jobs.runpod.errors import RunPodError
 from jobs.services import endpoints
 
@@ -20,9 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print how many were dropped."""
-        endpoint = Endpoint.objects.filter(slug=options["slug"]).first()
-        if endpoint is None:
-            raise CommandError(f"There is no endpoint {options['slug']}.")
+        endpoint = endpoint_named(options["slug"])
         try:
             removed = endpoints.purge_queue(endpoint)
         except RunPodError as error:

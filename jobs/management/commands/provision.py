@@ -1,0 +1,79 @@
+"""`manage.py provision SLUG --image … --gpu …`: volume, template and endpoint at RunPod."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from jobs.errors import InvalidInput, SlipwayError
+from jobs.models import Endpoint
+from jobs.runpod.errors import RunPodError
+from jobs.services import provisioning, wishes
+from jobs.services.wishes import Wish
+
+
+class Command(BaseCommand):
+    """Make an endpoint, or release changes to the one of this name."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("slug")
+        parser.add_argument("--image", required=True, help="user/worker:tag")
+        parser.add_argument(
+            "--gpu", action="append", required=True, help="a GPU tier; give several"
+        )
+        parser.add_argument("--env", action="append", default=[], help="NAME=value")
+        parser.add_argument("--model", action="append", default=[], help="org/name")
+        parser.add_argument("--volume", metavar="DATA_CENTER", default="")
+        parser.add_argument("--volume-gb", type=int, default=0)
+        parser.add_argument("--container-disk-gb", type=int, default=0)
+        parser.add_argument("--workers-min", type=int, default=0)
+        parser.add_argument("--workers-max", type=int, default=3)
+        parser.add_argument("--idle-seconds", type=int, default=5)
+        parser.add_argument("--start-command", default="")
+        parser.add_argument("--contract", choices=Endpoint.Contract.values)
+        parser.add_argument("--runner", default="")
+        parser.add_argument("--key-name", default="")
+        parser.add_argument("--dry-run", action="store_true", help="only say what")
+
+    def handle(self, *, slug: str, dry_run: bool, key_name: str, **told: Any) -> None:
+        """Say what will be done; then do it."""
+        row = {"slug": slug, "runner": told["runner"]}
+        if told["contract"]:
+            row["contract"] = told["contract"]
+        try:
+            wish = _wish(slug, told)
+            plan = provisioning.plan(wish, key_name)
+            for line in (*plan.steps, *(f"-> {text}" for text in plan.warnings)):
+                self.stdout.write(line)
+            for problem in plan.problems:
+                self.stdout.write(f"!! {problem.pointer[1:]}: {problem.message}")
+            if not dry_run:
+                made = provisioning.provision(wish, key_name=key_name, **row)
+                self.stdout.write(f"{made.slug} is endpoint {made.runpod_id}.")
+        except InvalidInput as error:
+            lines = [f"{one.pointer[1:]}: {one.message}" for one in error.problems]
+            raise CommandError("\n".join(lines)) from None
+        except (SlipwayError, RunPodError) as error:
+            raise CommandError(str(error)) from None
+
+
+def _wish(slug: str, told: dict[str, Any]) -> Wish:
+    env = wishes.variables(told["env"])
+    return Wish(
+        name=slug,
+        image=told["image"],
+        gpu_ids=tuple(told["gpu"]),
+        start_command=told["start_command"],
+        env=env,
+        models=tuple(told["model"]),
+        has_volume=bool(told["volume"]),
+        data_center=told["volume"],
+        volume_gb=told["volume_gb"],
+        container_disk_gb=told["container_disk_gb"],
+        workers_min=told["workers_min"],
+        workers_max=told["workers_max"],
+        idle_seconds=told["idle_seconds"],
+    )

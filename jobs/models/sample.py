@@ -1,0 +1,66 @@
+"""Samples: what RunPod said of an endpoint or an account at a moment. Never changed."""
+
+from django.db import models
+from django.utils.timezone import now
+
+from jobs.models.endpoint import Endpoint
+
+
+class HealthSample(models.Model):
+    """The counts of an endpoint's /health, by RunPod's names."""
+
+    endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="samples")
+    taken_at = models.DateTimeField(default=now)
+    # Workers
+    idle = models.PositiveIntegerField(default=0)
+    initializing = models.PositiveIntegerField(default=0)
+    ready = models.PositiveIntegerField(default=0)
+    running = models.PositiveIntegerField(default=0)
+    throttled = models.PositiveIntegerField(default=0)
+    unhealthy = models.PositiveIntegerField(default=0)
+    # Jobs; completed and failed count up
+    in_queue = models.PositiveIntegerField(default=0)
+    in_progress = models.PositiveIntegerField(default=0)
+    completed = models.PositiveBigIntegerField(default=0)
+    failed = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["taken_at"]
+        indexes = [
+            # The newest of one endpoint, and its plot.
+            models.Index(fields=["endpoint", "taken_at"], name="sample_newest"),
+            # What is old enough to be deleted.
+            models.Index(fields=["taken_at"], name="sample_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint_id} {self.taken_at:%F %T}"
+
+    @property
+    def workers(self) -> int:
+        """Workers that exist, in whatever condition."""
+        return self.idle + self.initializing + self.running + self.unhealthy
+
+
+class AccountSample(models.Model):
+    """An account's balance and spend, in US dollars."""
+
+    key_name = models.CharField(max_length=40, blank=True)
+    taken_at = models.DateTimeField(default=now)
+    balance = models.DecimalField(max_digits=12, decimal_places=4)
+    spend_per_hour = models.DecimalField(max_digits=12, decimal_places=4)
+    spend_limit = models.DecimalField(max_digits=12, decimal_places=2, null=True)
+
+    class Meta:
+        ordering = ["taken_at"]
+        indexes = [models.Index(fields=["key_name", "taken_at"], name="account_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.key_name or 'RUNPOD_API_KEY'} {self.taken_at:%F %T}"
+
+    @property
+    def days_left(self) -> float | None:
+        """How long the balance lasts at this rate; None while nothing is spent."""
+        if self.spend_per_hour <= 0:
+            return None
+        return max(0.0, float(self.balance / self.spend_per_hour) / 24)

@@ -1,0 +1,231 @@
+"""The account by GraphQL, as RunPod's operators know it (to be retired early in 2027).
+
+Variables travel in JSON, never inside the query. A failure is HTTP 200 with `errors`.
+Not asked for, because they do not exist: `flashBoot`, `creditBalance`,
+`myself.serverlessWorkers`, `myself.serverlessTemplates`, `endpoint.jobs`,
+`endpoint.workers` (worker counts come from the job API's /health).
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from jobs.runpod.account import (
+    MOUNT_PATH,
+    Gpu,
+    Money,
+    Pod,
+    RemoteEndpoint,
+    Template,
+    Volume,
+)
+from jobs.runpod.account_http import AccountHttp
+from jobs.runpod.errors import NoAnswer, Refused
+
+_TEMPLATE = "id name imageName dockerArgs containerDiskInGb env { key value }"
+_ENDPOINT = (
+    "id name templateId gpuIds networkVolumeId locations workersMin workersMax "
+    "idleTimeout scalerType scalerValue"
+)
+_VOLUME = "id name size dataCenterId"
+ENDPOINTS = (
+    f"query {{ myself {{ endpoints {{ {_ENDPOINT} template {{ {_TEMPLATE} }} }} }} }}"
+)
+VOLUMES = f"query {{ myself {{ networkVolumes {{ {_VOLUME} }} }} }}"
+PODS = "query { myself { pods { id name desiredStatus imageName } } }"
+MONEY = "query { myself { clientBalance currentSpendPerHr spendLimit } }"
+GPUS = (
+    "query { gpuTypes { id displayName memoryInGb "
+    "lowestPrice(input: {gpuCount: 1}) { stockStatus } } "
+    "serverlessGpuPools { id gpuTypeIds } }"
+)
+CREATE_VOLUME = (
+    "mutation ($input: CreateNetworkVolumeInput!) "
+    f"{{ createNetworkVolume(input: $input) {{ {_VOLUME} }} }}"
+)
+DELETE_VOLUME = (
+    "mutation ($input: DeleteNetworkVolumeInput!) "
+    "{ deleteNetworkVolume(input: $input) }"
+)
+SAVE_TEMPLATE = (
+    "mutation ($input: SaveTemplateInput!) "
+    f"{{ saveTemplate(input: $input) {{ {_TEMPLATE} }} }}"
+)
+DELETE_TEMPLATE = "mutation ($name: String) { deleteTemplate(templateName: $name) }"
+SAVE_ENDPOINT = (
+    "mutation ($input: EndpointInput!) "
+    f"{{ saveEndpoint(input: $input) {{ {_ENDPOINT} }} }}"
+)
+DELETE_ENDPOINT = "mutation ($id: String!) { deleteEndpoint(id: $id) }"
+
+
+class GraphQLAccount(AccountHttp):
+    """An `Account`. Use as a context manager."""
+
+    def volumes(self) -> list[Volume]:
+        """Return the network volumes."""
+        return [_volume(one) for one in self._mine(VOLUMES, "networkVolumes")]
+
+    def create_volume(self, name: str, size_gb: int, data_center: str) -> Volume:
+        """Buy a volume; it costs from now on."""
+        told = {"name": name, "size": size_gb, "dataCenterId": data_center}
+        return _volume(self._ask(CREATE_VOLUME, input=told)["createNetworkVolume"])
+
+    def delete_volume(self, id: str) -> None:
+        """Delete a volume and all that is on it."""
+        self._ask(DELETE_VOLUME, input={"id": id})
+
+    def save_template(self, template: Template) -> Template:
+        """Create or change a template. `dockerArgs` is required, also when empty."""
+        told: dict[str, Any] = {
+            "name": template.name,
+            "imageName": template.image,
+            "dockerArgs": template.start_command,
+            "containerDiskInGb": template.container_disk_gb,
+            "volumeInGb": 0,
+            "volumeMountPath": MOUNT_PATH,
+            "isServerless": True,
+            "startJupyter": False,
+            "startSsh": False,
+            "env": [{"key": k, "value": v} for k, v in template.env.items()],
+        }
+        if template.id:
+            told["id"] = template.id
+        return _template(self._ask(SAVE_TEMPLATE, input=told)["saveTemplate"])
+
+    def delete_template(self, template: Template) -> None:
+        """Delete a template, which GraphQL knows by name."""
+        self._ask(DELETE_TEMPLATE, name=template.name)
+
+    def endpoints(self) -> list[RemoteEndpoint]:
+        """Return the endpoints with their templates."""
+        return [_endpoint(one) for one in self._mine(ENDPOINTS, "endpoints")]
+
+    def save_endpoint(self, endpoint: RemoteEndpoint) -> RemoteEndpoint:
+        """Create or replace: what is not sent would be lost."""
+        told: dict[str, Any] = {
+            "name": endpoint.name,
+            "templateId": endpoint.template.id,
+            "gpuIds": ",".join(endpoint.gpu_ids),
+            "networkVolumeId": endpoint.volume_id,
+            "locations": endpoint.locations,
+            "workersMin": endpoint.workers_min,
+            "workersMax": endpoint.workers_max,
+            "idleTimeout": endpoint.idle_seconds,
+            "scalerType": endpoint.scaler_type,
+            "scalerValue": endpoint.scaler_value,
+        }
+        if endpoint.id:
+            told["id"] = endpoint.id
+        saved = _endpoint(self._ask(SAVE_ENDPOINT, input=told)["saveEndpoint"])
+        return saved.with_(template=endpoint.template)
+
+    def delete_endpoint(self, endpoint: RemoteEndpoint) -> None:
+        """Delete an endpoint; RunPod wants its workers set to nought first."""
+        if endpoint.workers_min or endpoint.workers_max:
+            self.save_endpoint(endpoint.with_(workers_min=0, workers_max=0))
+        self._ask(DELETE_ENDPOINT, id=endpoint.id)
+
+    def gpus(self) -> list[Gpu]:
+        """Return the kinds of GPU with their stock."""
+        found = self._ask(GPUS)
+        pools = {
+            gpu: pool["id"]
+            for pool in found.get("serverlessGpuPools") or []
+            for gpu in pool.get("gpuTypeIds") or []
+        }
+        return [_gpu(one, pools) for one in found.get("gpuTypes") or []]
+
+    def pods(self) -> list[Pod]:
+        """Return the pods."""
+        return [
+            Pod(
+                id=str(one["id"]),
+                name=str(one.get("name") or ""),
+                status=str(one.get("desiredStatus") or ""),
+                image=str(one.get("imageName") or ""),
+            )
+            for one in self._mine(PODS, "pods")
+        ]
+
+    def money(self) -> Money | None:
+        """Return balance and spend."""
+        told = self._ask(MONEY).get("myself") or {}
+        limit = told.get("spendLimit")
+        return Money(
+            balance=_decimal(told.get("clientBalance")),
+            spend_per_hour=_decimal(told.get("currentSpendPerHr")),
+            spend_limit=None if limit is None else _decimal(limit),
+        )
+
+    def _mine(self, query: str, name: str) -> list[dict[str, Any]]:
+        found = (self._ask(query).get("myself") or {}).get(name)
+        return [one for one in found or [] if isinstance(one, dict)]
+
+    def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        body = {"query": query, "variables": variables}
+        answer = self._send("POST", self._url, json=body)
+        if not isinstance(answer, dict):
+            raise NoAnswer("RunPod's answer is not a JSON object")
+        errors = answer.get("errors")
+        if errors:
+            first = errors[0] if isinstance(errors, list) else errors
+            words = first.get("message") if isinstance(first, dict) else first
+            raise Refused(f"RunPod refuses: {self._safe(str(words))}", status=200)
+        data = answer.get("data")
+        if not isinstance(data, dict):
+            raise NoAnswer("RunPod's answer has no data")
+        return data
+
+
+def _volume(told: dict[str, Any]) -> Volume:
+    return Volume(
+        id=str(told["id"]),
+        name=str(told.get("name") or ""),
+        size_gb=int(told.get("size") or 0),
+        data_center=str(told.get("dataCenterId") or ""),
+    )
+
+
+def _template(told: dict[str, Any]) -> Template:
+    return Template(
+        id=str(told.get("id") or ""),
+        name=str(told.get("name") or ""),
+        image=str(told.get("imageName") or ""),
+        start_command=str(told.get("dockerArgs") or ""),
+        container_disk_gb=int(told.get("containerDiskInGb") or 0),
+        env={one["key"]: one["value"] for one in told.get("env") or []},
+    )
+
+
+def _endpoint(told: dict[str, Any]) -> RemoteEndpoint:
+    template = _template(told.get("template") or {"id": told.get("templateId")})
+    pools = str(told.get("gpuIds") or "").split(",")
+    return RemoteEndpoint(
+        id=str(told["id"]),
+        # RunPod adds this to the names of endpoints with FlashBoot.
+        name=str(told.get("name") or "").removesuffix(" -fb"),
+        template=template,
+        gpu_ids=tuple(pool.strip() for pool in pools if pool.strip()),
+        volume_id=str(told.get("networkVolumeId") or ""),
+        locations=str(told.get("locations") or ""),
+        workers_min=int(told.get("workersMin") or 0),
+        workers_max=int(told.get("workersMax") or 0),
+        idle_seconds=int(told.get("idleTimeout") or 0),
+        scaler_type=str(told.get("scalerType") or "QUEUE_DELAY"),
+        scaler_value=int(told.get("scalerValue") or 0),
+    )
+
+
+def _gpu(told: dict[str, Any], pools: dict[str, str]) -> Gpu:
+    price = told.get("lowestPrice") or {}
+    return Gpu(
+        id=str(told["id"]),
+        title=str(told.get("displayName") or told["id"]),
+        memory_gb=int(told.get("memoryInGb") or 0),
+        stock=str(price.get("stockStatus") or ""),
+        pool=pools.get(str(told["id"]), ""),
+    )
+
+
+def _decimal(value: Any) -> Decimal:
+    return Decimal(str(value or 0))

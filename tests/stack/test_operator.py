@@ -1,0 +1,196 @@
+"""An operator's day in real Chromium, from an empty account on, against a fake account."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.fake_account import KEY, FakeAccount
+from tests.fake_registries import FakeRegistries
+from tests.stack.chromium import needs_chromium, signed_in
+from tests.stack.stack import RunningStack, wait_until
+
+pytestmark = needs_chromium
+CANARY = "canary-71e0-operator"
+SHELL = ("shell", "-v", "0", "-c")
+
+
+@pytest.fixture(scope="module")
+def account():
+    server = FakeAccount()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def operated(tmp_path_factory, own_database, account):
+    registries = FakeRegistries()
+    running = RunningStack(
+        tmp_path_factory.mktemp("operated"),
+        **own_database(),
+        RUNPOD_API_KEY=KEY,
+        RUNPOD_GRAPHQL_URL=f"{account.url}/graphql",
+        RUNPOD_REST_URL=f"{account.url}/rest",
+        RUNPOD_API_BASE=f"{account.url}/v2",
+        HF_ENDPOINT=registries.url,
+        DOCKER_HUB_URL=registries.url,
+        JOBS_SAMPLE_SECONDS="2",
+        JOBS_NOT_FOUND_SECONDS="1",
+    )
+    running.start("--no-sample")
+    yield running
+    log = running.printed.read_text()
+    assert running.stop() == 0
+    registries.stop()
+    assert KEY not in log
+    assert CANARY not in log
+
+
+@pytest.fixture(scope="module")
+def page(browser, operated):
+    with signed_in(browser, operated) as opened:
+        opened.on("dialog", lambda dialog: dialog.accept())
+        yield opened
+
+
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def operate_page(operated):
+    code = (
+        "from jobs.models import Endpoint as E; print(E.objects.get(slug='upscale').pk)"
+    )
+    return f"/admin/jobs/endpoint/{operated.manage(*SHELL, code)}/operate/"
+
+
+def remote(account, name):
+    """Return the id of an endpoint at RunPod."""
+    [id] = [one["id"] for one in account.endpoints.values() if one["name"] == name]
+    return id
+
+
+def writes(account):
+    """Return what the account was asked to change: (what, variables)."""
+    return [
+        (re.search(r"(save|create|delete)\w+", query).group(), told)
+        for query, told in account.requests
+        if query.startswith("mutation")
+    ]
+
+
+def test_an_endpoint_from_an_empty_account_to_its_end(page, account, operated):
+    # Provision
+    account.requests.clear()
+    page.goto("/admin/")
+    page.get_by_role("link", name=re.compile("Provision$")).click()
+    page.fill("#id_name", "upscale")
+    page.fill("#id_image", "you/worker:1")
+    page.fill("#id_models", "org/small")
+    page.locator("#id_has_volume").check(force=True)
+    page.fill("#id_data_center", "US-TX-3")
+    page.fill("#id_env", f"API_TOKEN={CANARY}\nHF_HOME=/workspace/hf")
+    press(page, "Dry run")
+    expect(page.get_by_text("the volume is at /runpod-volume").first).to_be_visible()
+    page.fill("#id_env", f"API_TOKEN={CANARY}")
+    press(page, "Dry run")
+    expect(page.get_by_text("Buy the volume upscale-models: 12 GB")).to_be_visible()
+    assert writes(account) == []
+    press(page, "Make it")
+    expect(page.get_by_role("heading", name="At RunPod")).to_be_visible()
+    assert [what for what, _ in writes(account)] == [
+        *("createNetworkVolume", "saveTemplate", "saveEndpoint"),
+    ]
+    template = writes(account)[1][1]["input"]
+    assert template["dockerArgs"] == ""
+    assert template["containerDiskInGb"] == 60
+    assert {"key": "API_TOKEN", "value": CANARY} in template["env"]
+    first = remote(account, "upscale")
+
+    # Release
+    account.requests.clear()
+    page.fill("#image", "you/worker:2")
+    press(page, "Release")
+    expect(page.get_by_text("you/worker:2 is being rolled out")).to_be_visible()
+    assert [what for what, _ in writes(account)] == ["saveTemplate", "saveEndpoint"]
+    assert writes(account)[0][1]["input"]["id"] in account.templates
+    assert writes(account)[1][1]["input"]["id"] == first
+
+    # Purge, pause, wake
+    account.requests.clear()
+    press(page, "Purge the queue")
+    expect(page.get_by_text("2 jobs dropped")).to_be_visible()
+    assert account.asked(f"POST /job/{first}/purge-queue") == [None]
+    press(page, "Pause")
+    expect(page.get_by_text("Paused: no new jobs")).to_be_visible()
+    account.endpoints[first]["workersMax"] = 0  # as RunPod does after idle days
+    press(page, "Wake")
+    expect(page.get_by_text("Awake: jobs are accepted")).to_be_visible()
+    assert account.endpoints[first]["workersMax"] == 3
+
+    # The balance runs out; topped up, the endpoint stays dead until it is made anew
+    account.set_balance(-1.5)
+    operated.manage(
+        *SHELL, "from jobs.services import sampling as s; s.sample_accounts()"
+    )
+    page.goto(operate_page(operated))
+
+    def is_off():
+        press(page, "Look again now")
+        return page.get_by_text("RunPod has switched the endpoint off").count()
+
+    wait_until(is_off, 30)
+    press(page, "Recreate")
+    expect(page.get_by_text("Top it up at RunPod first")).to_be_visible()
+    account.set_balance(25)
+    account.requests.clear()
+    press(page, "Recreate")
+    expect(page.get_by_text(f"Made anew: {first} is now")).to_be_visible()
+    second = remote(account, "upscale")
+    assert second != first
+    assert [what for what, _ in writes(account)] == [
+        *("saveEndpoint", "deleteEndpoint", "saveEndpoint"),
+    ]
+    off, gone, anew = (told for _, told in writes(account))
+    assert (off["input"]["id"], off["input"]["workersMax"]) == (first, 0)
+    assert gone == {"id": first}
+    assert "id" not in anew["input"]
+    assert anew["input"]["workersMax"] == 3
+    press(page, "Look again now")
+    expect(page.get_by_text("Nothing is wrong").first).to_be_visible()
+
+    # The account, and what is left in writing
+    page.get_by_role("link", name="Account at RunPod").click()
+    expect(page.get_by_text("$25.00")).to_be_visible()
+    expect(page.get_by_text(second)).to_be_visible()
+    page.get_by_role("link", name="Audit log").click()
+    for action in ("provisioned", "released", "purged", "paused", "woken", "recreated"):
+        expect(page.get_by_text(action, exact=True).first).to_be_visible()
+    assert CANARY not in page.content()
+    assert second in operated.manage("audit")
+
+
+def test_a_job_says_why_it_waits_and_the_dashboard_too(page, account, operated):
+    words = ("--image", "you/worker:1", "--gpu", "ADA_24", "--contract", "plain")
+    operated.manage("provision", "waiting", *words)
+    endpoint = remote(account, "waiting")
+    account.health[endpoint] = {"workers": {"throttled": 1}, "jobs": {"inQueue": 1}}
+    account.stock = dict.fromkeys(account.stock)
+    operated.manage(
+        *SHELL,
+        "from jobs.models import Endpoint;"
+        "Endpoint.objects.filter(slug='waiting').update(input_schema={'type':'object',"
+        "'properties':{'text':{'type':'string'}}})",
+    )
+    page.goto("/new/waiting/")
+    page.fill("[name=input-text]", "hello")
+    page.get_by_role("button", name=re.compile("^Run")).click()
+    page.wait_for_url(re.compile(r"/jobs/[0-9a-f-]{36}/"))
+    expect(page.get_by_text("No GPU of the wanted kind is free")).to_be_visible(
+        timeout=40_000
+    )
+    page.goto("/admin/")
+    expect(
+        page.get_by_text("RunPod has no free GPU of the wanted kind.").first
+    ).to_be_visible()
+    expect(page.locator("canvas.chart").first).to_be_visible()
