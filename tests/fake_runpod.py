@@ -10,10 +10,13 @@ handler in a thread; any other takes `input.seconds` and answers `{"echo": input
 
     POST /_script    {"endpoint": "ep1", "workers": 1, "webhooks": 1, "drop": 0.1,
                       "early": true, "double": false, "output": null, "limits": false, "gone": false,
-                      "skip": 1800, "failing": 0.05,
+                      "skip": 1800, "failing": 0.05, "doomed": [{"n": 7}],
                       "faults": [{"route": "run", "fault": "429", "times": 2}]}
     GET  /_journal   every accepted run: [{"id", "input", "started", "ended", "runs"}]
     GET  /_counts    {route: requests, "429": refusals}
+
+`failing` is the share of attempts that fail, `doomed` are items that fail whenever a
+payload begins with them.
 
 `skip` puts RunPod's own clock forward by so many seconds: thirty minutes pass at once.
 
@@ -119,6 +122,7 @@ class FakeRunPod:
         self.webhooks = wanted.get("webhooks", 1)
         self.drop = wanted.get("drop", 0.0)
         self.failing = wanted.get("failing", 0.0)
+        self.doomed = wanted.get("doomed", [])
         self.early = wanted.get("early", False)
         self.double = wanted.get("double", False)
         self.output = wanted.get("output")
@@ -156,10 +160,17 @@ class FakeRunPod:
         if job.status != "IN_PROGRESS":
             return
         job.error = answer.get("error") or job.input.get("fail")
-        if random.random() < self.failing and job.input.get("payload", True):
+        if self._is_to_fail(job.input.get("payload", True)):
             job.error = "CUDA error: an illegal memory access was encountered"
         job.output = answer.get("output")
         await self._end(job, "FAILED" if job.error else "COMPLETED")
+
+    def _is_to_fail(self, payload: Any) -> bool:
+        if not payload:
+            return False
+        if isinstance(payload, list) and payload[0] in self.doomed:
+            return True
+        return random.random() < self.failing
 
     async def _run_handler(self, job: RemoteJob) -> dict[str, Any]:
         if "_slipway" in job.input:

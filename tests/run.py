@@ -1,9 +1,12 @@
 """`make test`: finds or starts PostgreSQL and Redis, then runs the suite on both.
 
 The whole suite runs on SQLite and the embedded broker; what is marked `db` or `stack`
-runs once more on PostgreSQL and Redis (but for the browser). Services are used where found (TEST_DATABASE_URL,
-TEST_REDIS_URL, or their standard local ports), else started privately from pip wheels;
-TEST_PRIVATE_SERVICES=1 always starts private ones.
+runs once more on PostgreSQL and Redis (but for the browser). Tests without real processes
+share the cores; those with them come after, one at a time, because they watch the clock.
+
+Services are used where found (TEST_DATABASE_URL, TEST_REDIS_URL, or their standard local
+ports), else started privately from pip wheels; TEST_PRIVATE_SERVICES=1 always starts
+private ones. Arguments are passed on to pytest.
 """
 
 import os
@@ -27,18 +30,29 @@ def main() -> int:
     with ExitStack() as services:
         database = services.enter_context(postgres())
         broker = services.enter_context(redis_server())
-        pytest = [sys.executable, "-m", "pytest", *sys.argv[1:]]
         clean = {k: v for k, v in os.environ.items() if k not in UNWANTED}
-        print("== SQLite, embedded broker", flush=True)
-        first = subprocess.run(pytest, env=clean).returncode
-        print("== PostgreSQL, Redis", flush=True)
         both = {**clean, "DATABASE_URL": database, "REDIS_URL": broker}
-        second = subprocess.run(
-            [*pytest, "-m", "(db or stack) and not browser"], env=both
-        ).returncode
-    return first or second
+        print("== SQLite, embedded broker", flush=True)
+        codes = [
+            pytest(clean, "not stack", *SHARED),
+            pytest(clean, "stack"),
+        ]
+        print("== PostgreSQL, Redis", flush=True)
+        codes += [
+            pytest(both, "db and not stack", *SHARED),
+            pytest(both, "stack and not browser"),
+        ]
+    # A part may be empty where arguments choose few tests; all of them may not.
+    return max((code for code in codes if code != NOTHING), default=NOTHING)
 
 
+def pytest(environment: dict[str, str], marks: str, *options: str) -> int:
+    command = [sys.executable, "-m", "pytest", "-m", marks, *options, *sys.argv[1:]]
+    return subprocess.run(command, env=environment).returncode
+
+
+NOTHING = 5  # pytest's exit code where no test was chosen
+SHARED = ("--numprocesses=auto", "--maxprocesses=4")
 UNWANTED = {"DATABASE_URL", "REDIS_URL", "DATA_DIR", "PORT", "PUBLIC_URL", "SECRET_KEY"}
 
 

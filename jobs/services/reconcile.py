@@ -90,7 +90,11 @@ def give_up_proof(job: Job) -> None:
             "it twice. It may have run.",
         )
     elif job.attempts.count() >= job.endpoint.max_attempts:
-        _fail(job, "RunPod never confirmed the job, however often it was sent.")
+        _fail(
+            job,
+            "RunPod never confirmed the last attempt, and the job was sent as often as "
+            "this endpoint allows. It may have run.",
+        )
     else:
         job.advance(S.PENDING, by=Actor.SWEEPER, has_maybe_run_twice=True)
 

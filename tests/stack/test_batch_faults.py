@@ -33,7 +33,8 @@ def in_time(api, path):
 @pytest.mark.timeout(1200)
 def test_every_item_ends_once_and_completion_comes_once(fault_stack, fault_api, cloud):
     endpoint = cloud(max_workers=50)
-    endpoint.script(workers=50, failing=0.05)
+    doomed = [{"n": n} for n in range(0, ITEMS, 100)]
+    endpoint.script(workers=50, failing=0.05, doomed=doomed)
     lines = "".join(f"{json.dumps({'n': n})}\n" for n in range(ITEMS)).encode()
     made = fault_api.post(
         "/api/v1/batches",
@@ -103,7 +104,11 @@ def test_every_item_ends_once_and_completion_comes_once(fault_stack, fault_api, 
     failed = fault_api.get(f"{path}/failures.ndjson").text.splitlines()
     indices = sorted(index for index, status in rows if status == "FAILED")
     assert [json.loads(line)["index"] for line in failed] == indices
-    assert all("CUDA error" in json.loads(line)["error"]["message"] for line in failed)
+    # An item whose last attempt was being sent when `tasks` was killed says that.
+    errors = [json.loads(line)["error"] for line in failed]
+    lost = [error for error in errors if "CUDA error" not in error["message"]]
+    assert {error["code"] for error in lost} <= {"unconfirmed"}, lost
+    assert len(failed) >= len(doomed)
     endpoint.script(workers=50)
     answer = fault_api.post(f"{path}/retry_failed").json()
     assert answer == {"retried": len(indices)}
