@@ -58,15 +58,16 @@ seconds = time.monotonic() - began
 print(json.dumps({{"frames": len(frames), "seconds": seconds}}))
 """
 NO_OP = """
-import json, sys, threading, time
+import json, sys, time
 sys.path.insert(0, {handler!r})
+from lifetime import Stop
 from work import work
 job = {{"id": "x", "input": {{"message": "hi"}}, "endpoint": "echo"}}
-work(job, threading.Event())
+work(job, Stop())
 times = []
 for _ in range(200):
     began = time.monotonic()
-    work(job, threading.Event())
+    work(job, Stop())
     times.append(time.monotonic() - began)
 print(json.dumps(sorted(times)))
 """

@@ -104,6 +104,7 @@ _DEFAULTS: dict[str, Any] = {
     # Looking at endpoints: with jobs, and without
     "SAMPLE_SECONDS": 20,
     "SAMPLE_IDLE_SECONDS": 300,
+    "LOW_DAYS": 3,  # a balance that lasts less long is told
     "ALERT_SECONDS": 60,  # how long a cause must last before an operator is called
     # Live pages
     "LIVE_PAUSE_SECONDS": 0.3,

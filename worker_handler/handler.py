@@ -23,7 +23,7 @@ from typing import Any
 
 import inbox
 from drive import streams
-from lifetime import Lifetime, stop_worker
+from lifetime import Lifetime, Stop, stop_worker
 from runners import BUILT_IN, default_id, ready_runner, runner_class, schema_of
 
 logger = logging.getLogger("slipway")
@@ -66,7 +66,7 @@ async def streaming_handler(job: dict[str, Any]) -> AsyncIterator[Any]:
 async def _working(
     job: dict[str, Any], *emit: Callable[[Any], None]
 ) -> AsyncIterator["asyncio.Future[Any]"]:
-    cancel, id = threading.Event(), str(job.get("id") or "")
+    cancel, id = Stop(), str(job.get("id") or "")
     lifetime.begin(id, cancel)
     in_thread = asyncio.to_thread(_worker(), job, cancel, *emit)
     work = asyncio.ensure_future(in_thread)

@@ -17,6 +17,12 @@ GRACE_SECONDS = 10.0
 TIMED_OUT = 3  # the exit code of a worker whose job would not stop
 
 
+class Stop(threading.Event):
+    """Set when a job is to stop; `limit` are the seconds it had, where that is why."""
+
+    limit = 0.0
+
+
 class Lifetime:
     """Watches one worker from a thread of its own."""
 
@@ -24,7 +30,7 @@ class Lifetime:
         self._idle = _seconds("TERMINATE_IDLE_TIME")
         self._limit = _seconds("WORK_TIMEOUT")
         self._lock = threading.Lock()
-        self._running: dict[str, tuple[float, threading.Event]] = {}
+        self._running: dict[str, tuple[float, Stop]] = {}
         self._idle_since = time.monotonic()
 
     def watch(self) -> None:
@@ -32,7 +38,7 @@ class Lifetime:
         if self._idle or self._limit:
             threading.Thread(target=self._watch, name="lifetime", daemon=True).start()
 
-    def begin(self, id: str, cancel: threading.Event) -> None:
+    def begin(self, id: str, cancel: Stop) -> None:
         """A job begins; `cancel` stops it."""
         with self._lock:
             self._running[id] = (time.monotonic(), cancel)
@@ -57,11 +63,12 @@ class Lifetime:
             for began, cancel in running:
                 self._check(now - began, cancel)
 
-    def _check(self, seconds: float, cancel: threading.Event) -> None:
+    def _check(self, seconds: float, cancel: Stop) -> None:
         if not self._limit or seconds <= self._limit:
             return
         if not cancel.is_set():
             logger.error("a job takes longer than %.0f s: it is stopped", self._limit)
+            cancel.limit = self._limit
             cancel.set()
         elif seconds > self._limit + GRACE_SECONDS:
             logger.error("the job does not stop: the worker ends")

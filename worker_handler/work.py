@@ -3,7 +3,6 @@
 import logging
 import os
 import tempfile
-import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +15,7 @@ from downloads import fetch_all
 from drive import drive
 from errors import Cancelled, Over, SetupFailed, Undeliverable, UserError
 from json_safe import json_safe
+from lifetime import Stop
 from progress import Progress
 from pydantic import ValidationError
 from redact import redact
@@ -31,7 +31,7 @@ SCHEMA = "schema"
 
 def work(
     job: dict[str, Any],
-    cancel: threading.Event,
+    cancel: Stop,
     emit: Callable[[Any], None] = lambda _: None,
 ) -> Any:
     """Do one RunPod job and return its output, or `{"error": text}`.
@@ -69,7 +69,7 @@ class _Work:
         job: dict[str, Any],
         envelope: Envelope | None,
         slipway: Slipway | None,
-        cancel: threading.Event,
+        cancel: Stop,
     ) -> None:
         self._job, self._envelope = job, envelope
         self._slipway, self._cancel = slipway, cancel
@@ -83,8 +83,7 @@ class _Work:
             logger.info("job=%s nothing left to do: %s", self._id, over)
             return {"slipway": "over"}
         except Cancelled:
-            # Slipway believes this only if somebody there asked for it.
-            return self._failed("cancelled", "The job was cancelled.")
+            return self._failed(*_why_stopped(self._cancel))
         except Undeliverable as error:
             # Slipway knows these words of RunPod's error and starts another attempt.
             text = self._safe(f"Slipway could not be reached ({error})")
@@ -167,6 +166,14 @@ class _Work:
 
     def _safe(self, text: str) -> str:
         return redact(text, self._envelope.token if self._envelope else "")
+
+
+def _why_stopped(cancel: Stop) -> tuple[str, str]:
+    if cancel.limit:
+        text = f"The job took longer than this worker allows ({cancel.limit:g} s)."
+        return "work_timeout", text
+    # Slipway believes this only if somebody there asked for it.
+    return "cancelled", "The job was cancelled."
 
 
 def _code_of(error: BaseException, text: str) -> str:

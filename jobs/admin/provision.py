@@ -21,7 +21,6 @@ from unfold.widgets import (
 
 from jobs.errors import InvalidInput, SlipwayError
 from jobs.models import Endpoint, GpuPrice
-from jobs.runpod.account import POOLS
 from jobs.runpod.errors import RunPodError
 from jobs.services import accounts, provisioning, wishes
 from jobs.services.provisioning import Plan
@@ -170,15 +169,13 @@ class ProvisionForm(forms.Form):
 
 
 def _tiers() -> list[tuple[str, str]]:
-    prices = dict(GpuPrice.objects.values_list("pool", "per_second"))
-    return [
-        (
-            pool,
-            f"{pool} · {vram} GB · {title}"
-            + (f" · ${prices[pool]:.5f}/s" if prices.get(pool) else ""),
-        )
-        for pool, (title, vram) in POOLS.items()
-    ]
+    return [(tier.pool, _told(tier)) for tier in GpuPrice.objects.all()]
+
+
+def _told(tier: GpuPrice) -> str:
+    size = f"{tier.vram_gb} GB" if tier.vram_gb else ""
+    price = f"${tier.per_second:.5f}/s" if tier.per_second else ""
+    return " · ".join(filter(None, [tier.pool, size, tier.title, price]))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -8,16 +8,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Protocol, Self
 
-# Serverless GPU pools (RunPod docs, serverless/references/gpu-types): title, VRAM in GB.
-POOLS = {
-    "AMPERE_16": ("A4000, RTX 4000, RTX 2000", 16),
-    "AMPERE_24": ("RTX A5000, RTX 3090, L4", 24),
-    "ADA_24": ("RTX 4090", 24),
-    "AMPERE_48": ("A6000, A40", 48),
-    "ADA_48_PRO": ("L40, L40S, 6000 Ada", 48),
-    "AMPERE_80": ("A100", 80),
-    "ADA_80_PRO": ("H100", 80),
-}
 MOUNT_PATH = "/runpod-volume"
 
 

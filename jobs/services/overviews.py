@@ -6,13 +6,13 @@ from decimal import Decimal
 
 from django.utils.timezone import now
 
+from jobs import conf
 from jobs.models import Endpoint
 from jobs.runpod.account import Money, Pod, RemoteEndpoint, Volume
 from jobs.runpod.errors import RunPodError
 from jobs.services import accounts
 from jobs.sizes import HOURS_A_MONTH, VOLUME_PER_GB_HOUR
 
-LOW_DAYS = 3
 BILL_DAYS = 30
 
 
@@ -89,7 +89,7 @@ def _of_money(seen: Overview) -> list[str]:
         ]
     told = []
     days = money.days_left
-    if days is not None and days < LOW_DAYS:
+    if days is not None and days < conf.LOW_DAYS:
         told.append(f"The balance lasts {days:.1f} days at this rate.")
     is_idle = not any(pod.status == "RUNNING" for pod in seen.pods)
     has_workers = any(one.workers_min for one in seen.endpoints)

@@ -19,7 +19,6 @@ OF_OPERATOR = {
     *("out_of_memory", "disk_full", "python_error", "worker_ends", "unhealthy"),
     *("crash_loop", "no_capacity", "startup_hangs", "worker_unfit", "no_worker"),
 }
-LOW_DAYS = 3.0
 LOW_BALANCE, SPEND, STORAGE = "balance_low", "spend_limit", "storage_only"
 OF_ACCOUNT = (LOW_BALANCE, SPEND, STORAGE)
 
@@ -62,7 +61,7 @@ def judge_account(seen: AccountSample) -> None:
     """Open or close what an account's balance and spend say."""
     subject = accounts.variable(seen.key_name)
     days = seen.days_left
-    is_low = seen.balance < 0 or (days is not None and days < LOW_DAYS)
+    is_low = seen.balance < 0 or (days is not None and days < conf.LOW_DAYS)
     left = f"; that lasts {days:.1f} days" if days is not None else ""
     alerts.keep(
         LOW_BALANCE,

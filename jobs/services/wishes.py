@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from jobs import registries
 from jobs.errors import InvalidInput, Problem
+from jobs.models import GpuPrice
 from jobs.redaction import has_secret
 from jobs.registries import LookupFailed
-from jobs.runpod.account import MOUNT_PATH, POOLS, RemoteEndpoint, Template
+from jobs.runpod.account import MOUNT_PATH, RemoteEndpoint, Template
 from jobs.sizes import GB, DiskPlan, disk_plan
 
 NAME_MIN = 3
@@ -200,12 +201,16 @@ def _of_disks(wish: Wish, sizes: Sizes) -> Iterator[Problem]:
 
 
 def _of_workers(wish: Wish) -> Iterator[Problem]:
-    unknown = [pool for pool in wish.gpu_ids if pool.partition(" ")[0] not in POOLS]
+    tiers = list(GpuPrice.objects.values_list("pool", flat=True))
+    unknown = [pool for pool in wish.gpu_ids if pool.partition(" ")[0] not in tiers]
     if not wish.gpu_ids:
         yield _problem("gpu_ids", "Choose at least one GPU tier; several start sooner.")
     if unknown:
-        known = ", ".join(POOLS)
-        yield _problem("gpu_ids", f"Not known: {', '.join(unknown)}. Known: {known}.")
+        yield _problem(
+            "gpu_ids",
+            f"Not known: {', '.join(unknown)}. Known: {', '.join(tiers)}. A new tier of "
+            "RunPod's is added under GPU prices.",
+        )
     if not 0 <= wish.workers_min <= wish.workers_max:
         yield _problem(
             "workers_min", "At most as many as the largest number of workers."

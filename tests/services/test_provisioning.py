@@ -106,7 +106,11 @@ def test_a_plan_changes_nothing_and_says_everything(our_account):
             *("start_command", "token"),
         ),
         ({"gpu_ids": ()}, "gpu_ids", "at least one"),
-        ({"gpu_ids": ("AMPERE_47",)}, "gpu_ids", "Not known: AMPERE_47"),
+        (
+            {"gpu_ids": ("AMPERE_47",)},
+            "gpu_ids",
+            "Not known: AMPERE_47. Known: AMPERE_16",
+        ),
         ({"workers_max": 0}, "workers_max", "no job"),
         ({"workers_min": 9}, "workers_min", "At most"),
         ({"image": "you/missing:1"}, "image", "no public trace"),

@@ -234,6 +234,21 @@ def test_the_wizard_looks_first_and_makes_then(boss, graphql_account):
     assert endpoint.runpod_id in graphql_account.endpoints
 
 
+def test_a_tier_that_is_new_at_runpod_is_added_under_gpu_prices(boss, graphql_account):
+    told = {
+        "pool": "HOPPER_141",
+        "title": "H200",
+        "vram_gb": 141,
+        "per_second": "0.0011",
+    }
+    boss.post("/admin/jobs/gpuprice/add/", told)
+    url = "/admin/jobs/endpoint/provision/"
+    assert "HOPPER_141 · 141 GB · H200 · $0.00110/s" in text(boss.get(url))
+    boss.post(url, {**FORM, "gpu_ids": ["HOPPER_141", "AMPERE_80"], "make": ""})
+    [remote] = graphql_account.endpoints.values()
+    assert remote["gpuIds"] == "HOPPER_141,AMPERE_80"
+
+
 def test_the_wizard_puts_mistakes_at_their_fields(boss, graphql_account):
     wrong = {
         **FORM,

@@ -14,6 +14,7 @@ from tests.stack.stack import ROOT
 sys.path.append(str(ROOT / "worker_handler"))
 
 import inbox
+from lifetime import Stop
 from work import work
 
 ATTEMPT = "01a1fc9415d87a388eb9ec20a6b7b422"
@@ -87,7 +88,7 @@ def do(slipway, attempt=ATTEMPT):
         "megabytes": 1,
         "_slipway": {**envelope, "url": slipway.url},
     }
-    return work({"id": "r1", "input": told}, threading.Event())
+    return work({"id": "r1", "input": told}, Stop())
 
 
 @pytest.mark.parametrize("call", ["outputs", "finish"])

@@ -230,7 +230,7 @@ def test_a_job_over_the_work_timeout_is_stopped(start, serve):
     server = serve(seconds=60)
     process = start(WORK_TIMEOUT="1", **server.environment)
     posted = wait_until(lambda: server.posted, 30, "the job ended")
-    assert posted[-1]["error"] == "The job was cancelled."
+    assert posted[-1]["error"] == "The job took longer than this worker allows (1 s)."
     assert process.poll() is None  # and takes the next one
 
 
