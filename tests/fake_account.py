@@ -1,6 +1,6 @@
 """A RunPod account on loopback: GraphQL, REST v2 and the job API of its endpoints.
 
-GraphQL is answered by graphql-core from the schema below, which has what RunPod's documents
+GraphQL is answered by graphql-core from `fake_account.graphql`, which has what RunPod's documents
 and operators know and nothing else: a wrong field gives GraphQL's own error, with
 HTTP 200. What a test wants to see happen it sets on the object: `balance`, `stock`,
 `health`, `workers`, `logs`. Endpoints die when the balance is negative, and stay dead.
@@ -11,68 +11,13 @@ import threading
 import uuid
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from graphql import build_schema, graphql_sync
 
 KEY = "rpa_canary_account_key"
-SDL = """
-type Query {
-  myself: User
-  gpuTypes: [GpuType]
-  serverlessGpuPools: [Pool]
-  podTemplate(id: String!): PodTemplate
-}
-type Mutation {
-  createNetworkVolume(input: CreateNetworkVolumeInput!): NetworkVolume
-  updateNetworkVolume(input: UpdateNetworkVolumeInput!): NetworkVolume
-  deleteNetworkVolume(input: DeleteNetworkVolumeInput!): Boolean
-  saveTemplate(input: SaveTemplateInput!): PodTemplate
-  deleteTemplate(templateName: String): Boolean
-  saveEndpoint(input: EndpointInput!): Endpoint
-  deleteEndpoint(id: String!): Boolean
-}
-type User {
-  id: String email: String clientBalance: Float currentSpendPerHr: Float spendLimit: Int
-  networkVolumes: [NetworkVolume] endpoints: [Endpoint] pods: [Pod]
-}
-type NetworkVolume { id: String name: String size: Int dataCenterId: String }
-type Env { key: String value: String }
-type PodTemplate {
-  id: String name: String imageName: String dockerArgs: String containerDiskInGb: Int
-  volumeInGb: Int volumeMountPath: String ports: String env: [Env] isServerless: Boolean
-}
-type Endpoint {
-  id: String name: String templateId: String gpuIds: String networkVolumeId: String
-  locations: String idleTimeout: Int scalerType: String scalerValue: Int
-  workersMin: Int workersMax: Int template: PodTemplate
-}
-type Pod {
-  id: String name: String desiredStatus: String imageName: String volumeInGb: Int
-  volumeMountPath: String
-}
-type LowestPrice { stockStatus: String uninterruptablePrice: Float minimumBidPrice: Float }
-input GpuCount { gpuCount: Int }
-type GpuType {
-  id: String displayName: String memoryInGb: Int secureCloud: Boolean
-  communityCloud: Boolean lowestPrice(input: GpuCount): LowestPrice
-}
-type Pool { id: String gpuTypeIds: [String] }
-input CreateNetworkVolumeInput { name: String! size: Int! dataCenterId: String! }
-input UpdateNetworkVolumeInput { id: String! name: String size: Int }
-input DeleteNetworkVolumeInput { id: String! }
-input EnvInput { key: String value: String }
-input SaveTemplateInput {
-  id: String name: String! imageName: String! dockerArgs: String!
-  containerDiskInGb: Int! volumeInGb: Int! volumeMountPath: String isServerless: Boolean
-  startJupyter: Boolean startSsh: Boolean ports: String readme: String env: [EnvInput]
-}
-input EndpointInput {
-  id: String name: String! templateId: String! gpuIds: String! networkVolumeId: String
-  locations: String idleTimeout: Int scalerType: String scalerValue: Int
-  workersMin: Int workersMax: Int
-}
-"""
+SDL = (Path(__file__).parent / "fake_account.graphql").read_text()
 GPUS = [
     ("NVIDIA A40", "A40", 48, "AMPERE_48"),
     ("NVIDIA L40S", "L40S", 48, "ADA_48_PRO"),
@@ -156,11 +101,11 @@ class FakeAccount:
                 {"id": pool, "gpuTypeIds": [id]} for id, _, _, pool in GPUS
             ],
             "createNetworkVolume": self._create_volume,
+            "updateNetworkVolume": self._update_volume,
             "deleteNetworkVolume": lambda _, input: bool(
                 self.volumes.pop(input["id"], None)
             ),
             "saveTemplate": self._save_template,
-            "deleteTemplate": self._delete_template,
             "saveEndpoint": self._save_endpoint,
             "deleteEndpoint": lambda _, id: self._delete_endpoint(id),
         }
@@ -175,6 +120,13 @@ class FakeAccount:
         self.spend = round(self.spend + input["size"] * 0.047 / 50, 4)
         return made
 
+    def _update_volume(self, _: object, input: dict) -> dict:
+        volume = self.volumes[input["id"]]
+        if input["size"] <= volume["size"]:
+            raise ValueError("Network volumes can only grow.")
+        volume.update(input)
+        return volume
+
     def _save_template(self, _: object, input: dict) -> dict:
         twins = [t for t in self.templates.values() if t["name"] == input["name"]]
         if any(twin["id"] != input.get("id") for twin in twins):
@@ -182,12 +134,6 @@ class FakeAccount:
         saved = {**input, "id": input.get("id") or _id()}
         self.templates[saved["id"]] = saved
         return saved
-
-    def _delete_template(self, _: object, templateName: str) -> bool:  # noqa: N803
-        for id, template in list(self.templates.items()):
-            if template["name"] == templateName:
-                del self.templates[id]
-        return True
 
     def _save_endpoint(self, _: object, input: dict) -> dict:
         if self.balance < 0:
@@ -224,8 +170,6 @@ class FakeAccount:
             return 200, {"pods": self.pods}
         if kind == "network-volumes":
             return self._rest_volumes(method, rest, body)
-        if kind == "templates":
-            return self._rest_templates(method, rest, body)
         return self._rest_serverless(method, rest, body)
 
     def _rest_gpu(self, id: str, title: str, memory: int, pool: str) -> dict:
@@ -240,29 +184,15 @@ class FakeAccount:
                 None, {**named, "dataCenterId": body["dataCenter"]}
             )
             return 201, {**named, "id": made["id"], "dataCenter": body["dataCenter"]}
+        if method == "PATCH":
+            volume = self._update_volume(None, {"id": rest[0], **body})
+            return 200, {**volume, "dataCenter": volume["dataCenterId"]}
         if method == "DELETE":
             return (204, None) if self.volumes.pop(rest[0], None) else _lost()
         told = [
             {**one, "dataCenter": one["dataCenterId"]} for one in self.volumes.values()
         ]
         return 200, {"networkVolumes": told}
-
-    def _rest_templates(self, method, rest, body):
-        known = {"name", "image", "serverless", "args", "disk", "env", "ports"}
-        known |= {"mounts", "registry", "startSsh", "startJupyter", "public"}
-        if set(body) - known:
-            return _unknown(set(body) - known)
-        if method == "POST":
-            made = self._save_template(None, _from_rest(body))
-            return 201, {**body, "id": made["id"]}
-        template = self.templates.get(rest[0]) if rest else None
-        if template is None:
-            return _lost()
-        if method == "DELETE":
-            del self.templates[rest[0]]
-            return 204, None
-        saved = self._save_template(None, {**template, **_from_rest(body)})
-        return 200, {**body, "id": saved["id"]}
 
     def _rest_serverless(self, method, rest, body):
         known = {"name", "type", "image", "templateId", "gpu", "workers", "scaling"}

@@ -35,6 +35,8 @@ class EndpointAdmin(Audited, ModelAdmin):
         ours = [
             path("provision/", view(provision.provision), name="endpoint_provision"),
             path("account/", view(account.account), name="runpod_account"),
+            path("volumes/grow/", view(account.grow), name="volume_grow"),
+            path("volumes/delete/", view(account.delete), name="volume_delete"),
             path("<int:pk>/operate/", view(operate.operate), name="endpoint_operate"),
             path(
                 "<int:pk>/operate/<slug:action>/",

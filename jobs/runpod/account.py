@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Protocol, Self
 
 MOUNT_PATH = "/runpod-volume"
+VOLUME_MIN_GB, VOLUME_MAX_GB = 10, 4096
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,14 @@ class Account(Protocol):
     def create_volume(self, name: str, size_gb: int, data_center: str) -> Volume:
         """Buy a volume; it costs from now on."""
 
+    def grow_volume(self, volume: Volume, size_gb: int) -> Volume:
+        """Make a volume larger; it cannot become smaller."""
+
     def delete_volume(self, id: str) -> None:
         """Delete a volume and all that is on it."""
 
     def save_template(self, template: Template) -> Template:
         """Create or change a template; endpoints follow only by a release."""
-
-    def delete_template(self, template: Template) -> None:
-        """Delete a template that no endpoint uses."""
 
     def endpoints(self) -> list[RemoteEndpoint]:
         """Return the endpoints with their templates."""

@@ -6,6 +6,7 @@ Not asked for, because they do not exist: `flashBoot`, `creditBalance`,
 `endpoint.workers` (worker counts come from the job API's /health).
 """
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -42,6 +43,10 @@ CREATE_VOLUME = (
     "mutation ($input: CreateNetworkVolumeInput!) "
     f"{{ createNetworkVolume(input: $input) {{ {_VOLUME} }} }}"
 )
+UPDATE_VOLUME = (
+    "mutation ($input: UpdateNetworkVolumeInput!) "
+    "{ updateNetworkVolume(input: $input) { id size } }"
+)
 DELETE_VOLUME = (
     "mutation ($input: DeleteNetworkVolumeInput!) "
     "{ deleteNetworkVolume(input: $input) }"
@@ -50,7 +55,6 @@ SAVE_TEMPLATE = (
     "mutation ($input: SaveTemplateInput!) "
     f"{{ saveTemplate(input: $input) {{ {_TEMPLATE} }} }}"
 )
-DELETE_TEMPLATE = "mutation ($name: String) { deleteTemplate(templateName: $name) }"
 SAVE_ENDPOINT = (
     "mutation ($input: EndpointInput!) "
     f"{{ saveEndpoint(input: $input) {{ {_ENDPOINT} }} }}"
@@ -69,6 +73,12 @@ class GraphQLAccount(AccountHttp):
         """Buy a volume; it costs from now on."""
         told = {"name": name, "size": size_gb, "dataCenterId": data_center}
         return _volume(self._ask(CREATE_VOLUME, input=told)["createNetworkVolume"])
+
+    def grow_volume(self, volume: Volume, size_gb: int) -> Volume:
+        """Make a volume larger; it cannot become smaller."""
+        told = {"id": volume.id, "size": size_gb}
+        answer = self._ask(UPDATE_VOLUME, input=told)["updateNetworkVolume"]
+        return replace(volume, size_gb=int(answer["size"]))
 
     def delete_volume(self, id: str) -> None:
         """Delete a volume and all that is on it."""
@@ -91,10 +101,6 @@ class GraphQLAccount(AccountHttp):
         if template.id:
             told["id"] = template.id
         return _template(self._ask(SAVE_TEMPLATE, input=told)["saveTemplate"])
-
-    def delete_template(self, template: Template) -> None:
-        """Delete a template, which GraphQL knows by name."""
-        self._ask(DELETE_TEMPLATE, name=template.name)
 
     def endpoints(self) -> list[RemoteEndpoint]:
         """Return the endpoints with their templates."""

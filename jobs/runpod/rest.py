@@ -7,7 +7,7 @@ deleted with it. So endpoints are given their content, and no template is made.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -65,6 +65,12 @@ class RestAccount(AccountHttp):
         }
         return _volume(self._send("POST", "/network-volumes", json=told))
 
+    def grow_volume(self, volume: Volume, size_gb: int) -> Volume:
+        """Make a volume larger; it cannot become smaller."""
+        path = f"/network-volumes/{quote(volume.id, safe='')}"
+        self._send("PATCH", path, json={"size": size_gb})
+        return replace(volume, size_gb=size_gb)
+
     def delete_volume(self, id: str) -> None:
         """Delete a volume and all that is on it."""
         self._send("DELETE", f"/network-volumes/{quote(id, safe='')}")
@@ -72,9 +78,6 @@ class RestAccount(AccountHttp):
     def save_template(self, template: Template) -> Template:
         """Return it as it is: here an endpoint has its image and environment itself."""
         return template
-
-    def delete_template(self, template: Template) -> None:
-        """Do nothing: what belongs to an endpoint goes with it."""
 
     def endpoints(self) -> list[RemoteEndpoint]:
         """Return the endpoints with their templates."""

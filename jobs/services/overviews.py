@@ -34,6 +34,12 @@ class Overview:
         return [(one, self.bills.get(one.id)) for one in self.endpoints]
 
     @property
+    def spare(self) -> list[Volume]:
+        """Return the volumes that no endpoint uses."""
+        used = {one.volume_id for one in self.endpoints}
+        return [volume for volume in self.volumes if volume.id not in used]
+
+    @property
     def storage_per_month(self) -> float:
         """What the volumes cost, also while nothing runs."""
         size = sum(volume.size_gb for volume in self.volumes)
@@ -106,7 +112,6 @@ def _of_money(seen: Overview) -> list[str]:
 def _of_endpoints(seen: Overview) -> list[str]:
     told = []
     there = {one.id for one in seen.endpoints}
-    used = {one.volume_id for one in seen.endpoints}
     for one in seen.endpoints:
         if one.workers_max == 0:
             told.append(f"{one.name}: at most 0 workers, so no job starts. Wake it.")
@@ -117,8 +122,7 @@ def _of_endpoints(seen: Overview) -> list[str]:
             told.append(f"{', '.join(slugs)}: the account has no endpoint {runpod_id}.")
     told += [
         f"The volume {volume.name} ({volume.size_gb} GB) belongs to no endpoint."
-        for volume in seen.volumes
-        if volume.id not in used
+        for volume in seen.spare
     ]
     return told
 

@@ -13,7 +13,7 @@ from django.utils.timezone import now
 
 from jobs.errors import Conflict, InvalidInput, Problem
 from jobs.models import Endpoint
-from jobs.runpod.account import Account, RemoteEndpoint, Template, Volume
+from jobs.runpod.account import VOLUME_MIN_GB, Account, RemoteEndpoint, Template, Volume
 from jobs.runpod.errors import Refused
 from jobs.services import accounts, alerts, audit, endpoints, watch, wishes
 from jobs.services.wishes import Sizes, Wish
@@ -41,7 +41,7 @@ def plan(wish: Wish, key_name: str = "") -> Plan:
     template = wish.template(sizes)
     steps = []
     if wish.has_volume:
-        size = wish.volume_gb or sizes.disks.volume_gb or wishes.VOLUME_MIN
+        size = wish.volume_gb or sizes.disks.volume_gb or VOLUME_MIN_GB
         steps.append(
             f"Use the volume {volume.name} ({volume.size_gb} GB, {volume.data_center})."
             if volume
@@ -79,7 +79,7 @@ def provision(
     with accounts.open_account(key_name) as account:
         volume = _volume_of(account, wish)
         if wish.has_volume and volume is None:
-            size = wish.volume_gb or sizes.disks.volume_gb or wishes.VOLUME_MIN
+            size = wish.volume_gb or sizes.disks.volume_gb or VOLUME_MIN_GB
             volume = account.create_volume(_volume_name(wish), size, wish.data_center)
             audit.record(user, "volume_bought", volume.name, size_gb=size)
         old = _named(account.endpoints(), wish.name)

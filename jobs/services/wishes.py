@@ -9,12 +9,17 @@ from jobs.errors import InvalidInput, Problem
 from jobs.models import GpuPrice
 from jobs.redaction import has_secret
 from jobs.registries import LookupFailed
-from jobs.runpod.account import MOUNT_PATH, RemoteEndpoint, Template
+from jobs.runpod.account import (
+    MOUNT_PATH,
+    VOLUME_MAX_GB,
+    VOLUME_MIN_GB,
+    RemoteEndpoint,
+    Template,
+)
 from jobs.sizes import GB, DiskPlan, disk_plan
 
 NAME_MIN = 3
 IDLE_MAX = 3600
-VOLUME_MIN, VOLUME_MAX = 10, 4096
 MODEL_VARIABLES = {"HF_HOME", "HF_HUB_CACHE", "MODEL_DIR", "TRANSFORMERS_CACHE"}
 _WORKSPACE = re.compile(r"(^|[\s:=])/workspace\b")
 
@@ -185,8 +190,10 @@ def _of_disks(wish: Wish, sizes: Sizes) -> Iterator[Problem]:
     models_gb = sum(sizes.models_gb.values())
     if wish.has_volume and not wish.data_center:
         yield _problem("data_center", "A volume lies in one data centre: choose it.")
-    if wish.volume_gb and not VOLUME_MIN <= wish.volume_gb <= VOLUME_MAX:
-        yield _problem("volume_gb", f"RunPod has {VOLUME_MIN} to {VOLUME_MAX} GB.")
+    if wish.volume_gb and not VOLUME_MIN_GB <= wish.volume_gb <= VOLUME_MAX_GB:
+        yield _problem(
+            "volume_gb", f"RunPod has {VOLUME_MIN_GB} to {VOLUME_MAX_GB} GB."
+        )
     if wish.has_volume and 0 < wish.volume_gb < models_gb:
         yield _problem(
             "volume_gb",

@@ -78,9 +78,15 @@ def test_what_is_deleted_is_gone(account):
     volume = account.create_volume("models", 50, "US-TX-3")
     endpoint = made(account)
     account.delete_endpoint(endpoint)
-    account.delete_template(endpoint.template)
     account.delete_volume(volume.id)
     assert (account.endpoints(), account.volumes()) == ([], [])
+
+
+def test_a_volume_grows(account):
+    volume = account.create_volume("models", 50, "US-TX-3")
+    grown = account.grow_volume(volume, 80)
+    assert (grown.name, grown.size_gb) == ("models", 80)
+    assert account.volumes() == [grown]
 
 
 def test_stock_is_told_by_pool(account, remote_account):

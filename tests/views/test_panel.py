@@ -18,7 +18,15 @@ from jobs.models import (
     JobHour,
     Spend,
 )
-from jobs.services import alerts, costs, dashboard, provisioning, sampling, totals
+from jobs.services import (
+    accounts,
+    alerts,
+    costs,
+    dashboard,
+    provisioning,
+    sampling,
+    totals,
+)
 from jobs.services.wishes import Wish
 from tests.factories import make_batch, make_endpoint, make_job, make_user
 
@@ -213,6 +221,10 @@ def test_nothing_is_done_by_a_link_nor_by_people_without_the_right(
     assert client.post(f"{url}delete/").status_code == 403
     assert client.get("/admin/jobs/endpoint/provision/").status_code == 403
     assert client.get("/admin/jobs/endpoint/account/").status_code == 403
+    for act in ("grow", "delete"):
+        url_of = f"/admin/jobs/endpoint/volumes/{act}/"
+        assert client.post(url_of, {"id": "x"}).status_code == 403
+        assert boss.get(url_of).status_code == 405
     client.force_login(make_user())
     assert client.post(f"{url}delete/").status_code == 302
     assert graphql_account.endpoints
@@ -263,6 +275,34 @@ def test_the_wizard_puts_mistakes_at_their_fields(boss, graphql_account):
     assert "choose it" in page
     assert "Make it" not in page
     assert graphql_account.templates == {}
+
+
+def test_volumes_are_grown_and_spare_ones_deleted_on_the_account_page(
+    boss, graphql_account
+):
+    with accounts.open_account() as account:
+        spare = account.create_volume("old", 50, "US-TX-3")
+    wish = Wish(
+        *("upscale", "you/worker:1", ("ADA_24", "AMPERE_48")),
+        has_volume=True,
+        data_center="US-TX-3",
+        models=("org/small",),
+    )
+    used = provisioning.provision(wish).remote["volume_id"]
+    page = text(boss.get("/admin/jobs/endpoint/account/"))
+    assert "New size of upscale-models in GB" in page
+    assert page.count("Nothing brings it back.") == 1
+
+    def post(act, **told):
+        url = f"/admin/jobs/endpoint/volumes/{act}/"
+        return text(boss.post(url, {"key_name": "", **told}, follow=True))
+
+    assert "old has 70 GB." in post("grow", id=spare.id, size_gb="70")
+    assert "can only grow: give 71" in post("grow", id=spare.id, size_gb="much")
+    assert "belongs to upscale" in post("delete", id=used)
+    assert "old is deleted" in post("delete", id=spare.id)
+    assert list(graphql_account.volumes) == [used]
+    assert "no volume" in post("delete", id=spare.id)
 
 
 def test_the_account_page_tells_money_and_what_is_odd(boss, graphql_account, settings):
