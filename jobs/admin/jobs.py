@@ -82,12 +82,16 @@ class JobAdmin(ReadOnly, ModelAdmin):
     list_filter = ("status", "endpoint", "reason", "error_code")
     list_per_page = 50
     ordering = ("-created_at", "-id")
-    list_select_related = ("endpoint", "owner")
+    list_select_related = ("owner",)
     search_fields = ("id", "owner__username", "error_message")
     show_full_result_count = False
     inlines = (AttemptInline, EventInline)
     actions = ("cancel", "run_again", "move")
     action_form = MoveForm
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Leave out what may be megabytes; the page of one job reads it then."""
+        return super().get_queryset(request).in_brief()
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Jobs go by retention, never by hand."""

@@ -4,7 +4,6 @@ import json
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseRedirect
 from ninja import Query, Router, Status
 
@@ -17,9 +16,11 @@ from jobs.api.paging import page_of
 from jobs.api.schemas import JobIn, JobOut, JobPage, JobWebhook, KeepIn
 from jobs.errors import InvalidInput, NotFound, Problem, TooLarge
 from jobs.models import Endpoint, Job
+from jobs.models.job import JobQuerySet
 from jobs.services import artifacts, downloads, retention
 from jobs.services import jobs as service
-from jobs.services.job_json import PREFETCHED, RELATED, job_json
+from jobs.services.job_json import PREFETCHED, job_json
+from jobs.services.job_lists import jobs_json
 
 router = Router()
 METADATA_MAX_BYTES = 16 * 1024
@@ -101,18 +102,15 @@ def list_jobs(request: ApiRequest, filters: Query[JobFilters]) -> HttpResponse:
 
 
 def job_page(
-    request: ApiRequest, jobs: QuerySet[Job], filters: JobFilters
+    request: ApiRequest, jobs: JobQuerySet, filters: JobFilters
 ) -> HttpResponse:
     """Return one page of those `jobs` that match."""
-    found = filters.apply(request, jobs).select_related(*RELATED)
+    found = filters.apply(request, jobs.in_brief())
     page = page_of(
         request, found.prefetch_related(*PREFETCHED), filters.limit, filters.cursor
     )
     positions = service.queue_positions(page["data"])
-    base = base_of(request)
-    shown = [
-        job_json(job, base=base, position=positions.get(job.pk)) for job in page["data"]
-    ]
+    shown = jobs_json(page["data"], base=base_of(request), positions=positions)
     return answer({**page, "data": shown})
 
 

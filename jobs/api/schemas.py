@@ -185,10 +185,17 @@ class KeepIn(StrictSchema):
     kept: bool
 
 
+class ListedJob(JobOut):
+    """A job in a list; what is over 64 KiB is null here and named in `left_out`."""
+
+    input: dict[str, Any] | None  # type: ignore[assignment] # a list tells less
+    left_out: list[Literal["input", "output"]]
+
+
 class JobPage(Schema):
     """One page of jobs, newest first."""
 
-    data: list[JobOut]
+    data: list[ListedJob]
     next: str | None
     previous: str | None
 

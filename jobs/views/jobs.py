@@ -42,7 +42,7 @@ def home(request: HttpRequest) -> HttpResponse:
     active = Endpoint.objects.filter(is_active=True)
     usual = endpoints.usual_seconds()
     cards = [(endpoint, usual.get(endpoint.pk)) for endpoint in active]
-    recent = _visible(request)[:5]
+    recent = _visible(request).in_brief()[:5]
     return render(request, "home.html", {"cards": cards, "recent": recent})
 
 
@@ -111,7 +111,7 @@ def _source(request: HttpRequest) -> Job | None:
 @login_required
 def job_list(request: HttpRequest) -> HttpResponse:
     """List jobs, newest first."""
-    found = _visible(request)
+    found = _visible(request).in_brief()
     status = request.GET.get("status", "")
     if status in JobStatus:
         found = found.filter(status=status)

@@ -1,8 +1,11 @@
 """Lists of jobs: pages, filters, and what is not a filter."""
 
+import secrets
+import tracemalloc
+
 import pytest
 
-from tests.factories import make_endpoint, make_job
+from tests.factories import make_endpoint, make_job, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
@@ -87,3 +90,47 @@ def test_a_list_takes_a_constant_number_of_queries(api, django_assert_max_num_qu
         make_job("COMPLETED")
     with django_assert_max_num_queries(8):
         api("get", "/jobs")
+
+
+@pytest.mark.parametrize("text", ["x" * 70_000, secrets.token_hex(35_000)])
+def test_what_is_large_is_left_out_of_a_list_and_named(api, text):
+    large = make_job("COMPLETED", input={"text": text}, output={"text": text})
+    small = make_job("COMPLETED", input={"text": "hi"}, output=[1])
+    held = make_job(input={"text": text[:60_000]})
+    found = {job["id"]: job for job in api("get", "/jobs").json()["data"]}
+    told = found[str(large.pk)]
+    assert (told["input"], told["output"]) == (None, None)
+    assert told["left_out"] == ["input", "output"]
+    told = found[str(small.pk)]
+    assert (told["input"], told["output"]) == ({"text": "hi"}, [1])
+    assert told["left_out"] == []
+    told = found[str(held.pk)]
+    assert (told["input"], told["output"]) == ({"text": text[:60_000]}, None)
+    assert told["left_out"] == []
+    assert api("get", f"/jobs/{large.pk}").json()["output"] == {"text": text}
+
+
+def test_a_list_of_large_jobs_needs_little_memory(api):
+    for _ in range(10):
+        make_job(input={"text": "x" * 1_000_000})
+    api("get", "/jobs")
+    tracemalloc.start()
+    assert len(api("get", "/jobs").json()["data"]) == 10
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("url", ["/", "/jobs/", "/admin/jobs/job/"])
+def test_pages_of_jobs_need_little_memory(client, url):
+    boss = make_user("boss", is_staff=True, is_superuser=True)
+    client.force_login(boss)
+    client.get(url)
+    for _ in range(10):
+        make_job(input={"text": "x" * 2_000_000}, owner=boss)
+    tracemalloc.start()
+    page = client.get(url)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert page.status_code == 200
+    assert peak < 8_000_000
