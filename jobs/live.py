@@ -19,7 +19,7 @@ from django.db import DatabaseError
 
 from jobs import conf
 from jobs.models import ApiKey, Job
-from jobs.services.job_json import PREFETCHED, RELATED, Json, job_json
+from jobs.services.job_json import PREFETCHED, Json, job_json
 from jobs.services.jobs import WAITING, queue_positions
 from jobs.states import ENDS
 from jobs.threads import in_thread
@@ -176,9 +176,7 @@ def _changed(
     if not wanted:
         return found
     jobs = list(
-        Job.objects.filter(pk__in=wanted)
-        .select_related(*RELATED)
-        .prefetch_related(*PREFETCHED)
+        Job.objects.filter(pk__in=wanted).with_endpoint().prefetch_related(*PREFETCHED)
     )
     positions = queue_positions(jobs)
     for job in jobs:

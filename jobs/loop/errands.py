@@ -11,7 +11,7 @@ from django.db import Error as DatabaseError
 
 from jobs.loop.channel import Channel
 from jobs.loop.pace import NOT_FOUND_PAUSE, TROUBLE_PAUSE
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Endpoint, Job
 from jobs.runpod import RemoteJob
 from jobs.runpod.errors import Busy, NoAnswer, RunPodError
 from jobs.services import attempts, reconcile, submission, sync, tracking
@@ -168,8 +168,7 @@ class Errands:
 # What hearing an answer needs no more than a page does; an output may be megabytes.
 _UNREAD = (
     *("job__output", "job__error_message", "raw_error", "notes"),
-    *("job__endpoint__input_schema", "job__endpoint__example_input"),
-    "job__endpoint__description",
+    *(f"job__endpoint__{name}" for name in (*Endpoint.LARGE, "description")),
 )
 
 
@@ -189,7 +188,7 @@ def _apply(poll: Poll, outcome: RemoteJob | RunPodError) -> tuple[str, bool]:
 
 
 def _step(pk: UUID) -> None:
-    job = Job.objects.active().select_related("endpoint").filter(pk=pk).first()
+    job = Job.objects.active().with_endpoint().filter(pk=pk).first()
     if job is not None:
         _guarded(job, lambda: reconcile.step(job))
 

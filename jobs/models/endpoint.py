@@ -17,6 +17,9 @@ _KEEP = "Days after its end that {} are kept. 0: for ever. Blank: as everywhere.
 class Endpoint(models.Model):
     """Where jobs of one kind run, and how its input looks."""
 
+    # What is large and only its own pages show; lists of other things do not read it.
+    LARGE = ("input_schema", "example_input", "sight")
+
     class Kind(models.TextChoices):
         RUNPOD = "runpod", "RunPod"
         LOCAL = "local", "Local"

@@ -35,10 +35,6 @@ FIRST_LOOK = {
 }
 
 
-# What is large of an endpoint and seen only on its own pages.
-_UNSEEN = ("endpoint__input_schema", "endpoint__example_input", "endpoint__sight")
-
-
 class JobQuerySet(models.QuerySet["Job"]):
     """The filters that everybody shares."""
 
@@ -47,9 +43,14 @@ class JobQuerySet(models.QuerySet["Job"]):
         there = self.filter(deleting_at=None)
         return there if user.is_staff else there.filter(owner=user)
 
+    def with_endpoint(self) -> Self:
+        """Read the endpoint as well, without what only its own pages show."""
+        large = [f"endpoint__{name}" for name in Endpoint.LARGE]
+        return self.select_related("endpoint").defer(*large)
+
     def in_brief(self) -> Self:
         """Read no megabytes: for lists, which show neither input nor output."""
-        return self.select_related("endpoint").defer("input", "output", *_UNSEEN)
+        return self.with_endpoint().defer("input", "output")
 
     def active(self) -> Self:
         """Leave the jobs that have not ended."""
@@ -306,8 +307,7 @@ def _signed(changes: dict[str, Any]) -> dict[str, str]:
 
 def _seen_by(pk: UUID, user_id: int, *, is_staff: bool) -> JobQuerySet:
     user = get_user_model()(pk=user_id, is_staff=is_staff)
-    jobs = Job.objects.visible_to(user).filter(pk=pk).select_related("endpoint")
-    return jobs.defer(*_UNSEEN)
+    return Job.objects.visible_to(user).filter(pk=pk).with_endpoint()
 
 
 _SAMPLES = {"pk": (UUID(int=1), UUID(int=2)), "user_id": (-1, -2)}

@@ -14,7 +14,7 @@ from jobs.errors import TooLarge
 from jobs.models import Artifact, Batch, Job
 from jobs.services import artifacts, filenames
 from jobs.services.batch_json import FAILED
-from jobs.services.job_json import PREFETCHED, RELATED, job_json
+from jobs.services.job_json import PREFETCHED, job_json
 from jobs.storage import StoreError, store
 
 AT_ONCE = 50  # an input may be 8 MiB
@@ -126,7 +126,7 @@ class _Sink:
 def _jobs(batch: Batch, only: Q) -> Iterator[list[Job]]:
     """Yield the jobs that stand for items, some at a time, in their order."""
     found: Any = batch.jobs.filter(only, is_replaced=False, deleting_at=None)
-    found = found.select_related(*RELATED).prefetch_related(*PREFETCHED)
+    found = found.with_endpoint().prefetch_related(*PREFETCHED)
     after = -1
     while jobs := list(
         found.filter(batch_index__gt=after).order_by("batch_index")[:AT_ONCE]

@@ -77,8 +77,8 @@ def settle() -> int:
     May be done by several at once, and may die at any line.
     """
     ended = Job.objects.filter(finished_at__isnull=False, costed_at=None)
-    related = ended.select_related("endpoint").prefetch_related("attempts")
-    jobs = list(related.defer("input", "output").order_by("finished_at")[:AT_ONCE])
+    related = ended.in_brief().prefetch_related("attempts")
+    jobs = list(related.order_by("finished_at")[:AT_ONCE])
     if not jobs:
         return 0
     is_cold = _cold(jobs)

@@ -17,8 +17,7 @@ from jobs.states import JobStatus
 
 Json = dict[str, Any]
 NO_PROGRESS: Json = {"fraction": None, "message": "", "stage": "", "seq": 0}
-# What job_json reads beside the row: for select_related and prefetch_related.
-RELATED = ("endpoint",)
+# What job_json reads beside the row and its endpoint: for prefetch_related.
 PREFETCHED = ("attempts__artifacts",)
 
 

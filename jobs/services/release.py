@@ -70,7 +70,9 @@ def pick(endpoint: Endpoint, limit: int, busy: Collection[UUID] = ()) -> list[Jo
     """Return the held jobs whose turn it is, at most `limit`, without those in `busy`."""
     due = Job.objects.held().filter(endpoint=endpoint, due_at__lte=now())
     due = due.exclude(created_at__lte=F("endpoint__purged_at"))
-    return list(due.exclude(pk__in=busy).select_related("endpoint", "batch")[:limit])
+    return list(
+        due.exclude(pk__in=busy).with_endpoint().select_related("batch")[:limit]
+    )
 
 
 def drop_held(endpoint: Endpoint) -> int:

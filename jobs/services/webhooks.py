@@ -23,7 +23,7 @@ from pydantic_core import to_json
 from jobs import conf
 from jobs.models import Delivery, DeliveryTry, Job, JobEvent, Webhook
 from jobs.models.webhook import BATCH_TYPES, END_TYPES, EVENT_TYPES, TEST_TYPE
-from jobs.services.job_json import PREFETCHED, RELATED, job_json
+from jobs.services.job_json import PREFETCHED, job_json
 from jobs.states import JobStatus
 
 S = Delivery.Status
@@ -121,7 +121,7 @@ def _type(event: JobEvent) -> str:
 
 
 def _shown(pks: Collection[Any]) -> dict[Any, dict[str, Any]]:
-    jobs = Job.objects.filter(pk__in=pks).select_related(*RELATED)
+    jobs = Job.objects.filter(pk__in=pks).with_endpoint()
     return {job.pk: _thin(job_json(job)) for job in jobs.prefetch_related(*PREFETCHED)}
 
 
