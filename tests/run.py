@@ -1,7 +1,7 @@
 """`make test`: finds or starts PostgreSQL and Redis, then runs the suite on both.
 
 The whole suite runs on SQLite and the embedded broker; what is marked `db` or `stack`
-runs once more on PostgreSQL and Redis (but for the browser). Tests without real processes
+runs once more on PostgreSQL and Redis (but for the browser and the GPU worker). Tests without real processes
 share the cores; those with them come after, one at a time, because they watch the clock.
 
 Services are used where found (TEST_DATABASE_URL, TEST_REDIS_URL, or their standard local
@@ -40,7 +40,7 @@ def main() -> int:
         print("== PostgreSQL, Redis", flush=True)
         codes += [
             pytest(both, "db and not stack", *SHARED),
-            pytest(both, "stack and not browser"),
+            pytest(both, "stack and not browser and not worker"),
         ]
     # A part may be empty where arguments choose few tests; all of them may not.
     return max((code for code in codes if code != NOTHING), default=NOTHING)

@@ -16,7 +16,7 @@ import pytest
 
 from tests.stack.stack import ROOT, create, until, wait_until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.worker]
 KINDS = {
     "plain": "kinds:Plain",
     "async": "kinds:Async",

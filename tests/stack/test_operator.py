@@ -73,7 +73,7 @@ def remote(account, name):
 def writes(account):
     """Return what the account was asked to change: (what, variables)."""
     return [
-        (re.search(r"(save|create|delete)\w+", query).group(), told)
+        (re.search(r"(save|create|update|delete)\w+", query).group(), told)
         for query, told in account.requests
         if query.startswith("mutation")
     ]
@@ -168,6 +168,23 @@ def test_an_endpoint_from_an_empty_account_to_its_end(page, account, operated):
         expect(page.get_by_text(action, exact=True).first).to_be_visible()
     assert CANARY not in page.content()
     assert second in operated.manage("audit")
+
+
+def test_a_volume_that_nothing_uses_is_grown_and_deleted(page, account, operated):
+    old = {"id": "vol1", "name": "old-models", "size": 50, "dataCenterId": "US-TX-3"}
+    account.volumes["vol1"] = dict(old)
+    account.requests.clear()
+    page.goto("/admin/jobs/endpoint/account/")
+    row = page.get_by_role("row", name="old-models")
+    row.get_by_label("New size of old-models in GB").fill("80")
+    row.get_by_role("button", name="Grow").click()
+    expect(page.get_by_text("old-models has 80 GB.")).to_be_visible()
+    row.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("old-models is deleted: 80 GB.")).to_be_visible()
+    assert writes(account) == [
+        ("updateNetworkVolume", {"input": {"id": "vol1", "size": 80}}),
+        ("deleteNetworkVolume", {"input": {"id": "vol1"}}),
+    ]
 
 
 def test_a_job_says_why_it_waits_and_the_dashboard_too(page, account, operated):
