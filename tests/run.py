@@ -1,8 +1,9 @@
 """`make test`: finds or starts PostgreSQL and Redis, then runs the suite on both.
 
 The whole suite runs on SQLite and the embedded broker; what is marked `db` or `stack`
-runs once more on PostgreSQL and Redis (but for the browser and the GPU worker). Tests without real processes
-share the cores; those with them come after, one at a time, because they watch the clock.
+runs once more on PostgreSQL and Redis, but for the browser and the GPU worker. Tests
+without real processes share the cores; those with them come after, one at a time, because
+they watch the clock.
 
 Services are used where found (TEST_DATABASE_URL, TEST_REDIS_URL, or their standard local
 ports), else started privately from pip wheels; TEST_PRIVATE_SERVICES=1 always starts

@@ -4,6 +4,7 @@ from jobs.services.facts import SOON, TOLD, Diagnosis, Facts
 
 
 def key(facts: Facts) -> Diagnosis | None:
+    """Say that the key is refused: 401 or 403."""
     if facts.refusal != "key_refused":
         return None
     return Diagnosis(
@@ -16,6 +17,7 @@ def key(facts: Facts) -> Diagnosis | None:
 
 
 def balance(facts: Facts) -> Diagnosis | None:
+    """Say that the money is gone: 402, or 404 with a balance below nought."""
     is_negative = facts.balance is not None and facts.balance < 0
     if facts.refusal != "payment_required" and not (facts.not_found and is_negative):
         return None
@@ -33,6 +35,7 @@ def balance(facts: Facts) -> Diagnosis | None:
 
 
 def never_started(facts: Facts) -> Diagnosis | None:
+    """Say that a listed endpoint answers 404 because it is new and never ran."""
     is_new = facts.is_listed and not facts.has_completed and not facts.samples
     has_money = facts.balance is not None and facts.balance >= 0
     if not (facts.not_found and is_new and has_money):
@@ -45,12 +48,13 @@ def never_started(facts: Facts) -> Diagnosis | None:
             f"the balance is ${facts.balance:.2f}",
             "no job was ever completed there",
         ),
-        "Look at the workers' log in RunPod's console; check image and GPU tiers.",
+        "Check image and GPU tiers; “Look again now” shows what its workers say.",
         TOLD,
     )
 
 
 def gone(facts: Facts) -> Diagnosis | None:
+    """Say that the endpoint is not there; what could revive it is in the evidence."""
     if not facts.not_found:
         return None
     evidence = ["every route of the endpoint answers 404"]
@@ -69,6 +73,7 @@ def gone(facts: Facts) -> Diagnosis | None:
 
 
 def busy(facts: Facts) -> Diagnosis | None:
+    """Say that we asked too often: 429."""
     if facts.refusal != "rate_limited":
         return None
     return Diagnosis(
@@ -82,6 +87,7 @@ def busy(facts: Facts) -> Diagnosis | None:
 
 
 def silent(facts: Facts) -> Diagnosis | None:
+    """Say that nothing useful comes back: time-outs and 5xx."""
     if facts.refusal != "no_answers":
         return None
     return Diagnosis(

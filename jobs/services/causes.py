@@ -107,7 +107,7 @@ def _unknown(facts: Facts) -> Diagnosis:
         tuple(looked),
         "Wait a minute."
         if is_early
-        else "Look at the workers' log in RunPod's console.",
+        else "Press “Look again now” on the endpoint's page: it shows what workers say.",
         f"Waiting for a free worker. {SOON}",
         is_trouble=False,
     )

@@ -97,6 +97,7 @@ CODES: dict[int | None, tuple[str, tuple[str, str]]] = {
 
 
 def asleep(facts: Facts) -> Diagnosis | None:
+    """Say that the endpoint may have no worker: its maximum is 0."""
     if facts.workers_max != 0:
         return None
     return Diagnosis(
@@ -134,7 +135,8 @@ def broken(facts: Facts) -> Diagnosis | None:
         "unhealthy",
         f"Workers are unhealthy ({last.unhealthy}): they end again and again.",
         (last.counts,),
-        "Read its log in RunPod's console. Usual: too little disk, memory, a missing file.",
+        "Press “Look again now”: the endpoint's page shows the worker's log. Usual: too "
+        "little disk or memory, a missing file.",
         TOLD,
     )
 
@@ -161,6 +163,7 @@ def _disk_evidence(facts: Facts) -> list[str]:
 
 
 def crash_loop(facts: Facts) -> Diagnosis | None:
+    """Say that workers begin again and again, and nothing ends or fails."""
     samples = facts.samples
     if len(samples) < CRASH_LOOP_FLIPS + 1 or not facts.waiting:
         return None
@@ -190,6 +193,7 @@ def crash_loop(facts: Facts) -> Diagnosis | None:
 
 
 def releasing(facts: Facts) -> Diagnosis | None:
+    """Say that a release is being rolled out."""
     stale = facts.stale
     is_new = facts.release.upper() in RELEASING
     if not facts.waiting or not (is_new or stale) or facts.in_progress:
@@ -200,13 +204,14 @@ def releasing(facts: Facts) -> Diagnosis | None:
         "release_in_progress",
         "A release is being rolled out; workers are replaced.",
         tuple(evidence),
-        "Wait some minutes. If it stays, look at the releases in RunPod's console.",
+        "Wait some minutes. If it stays, release again from the endpoint's page.",
         f"The endpoint is being updated. {SOON}",
         is_trouble=False,
     )
 
 
 def no_capacity(facts: Facts) -> Diagnosis | None:
+    """Say that there is no GPU: all counts nought or throttled, tiers out of stock."""
     last = facts.last
     if last is None or not facts.waiting or not last.has_no_worker:
         return None
@@ -240,6 +245,7 @@ def no_capacity(facts: Facts) -> Diagnosis | None:
 
 
 def starting(facts: Facts) -> Diagnosis | None:
+    """Say that a worker is starting."""
     last = facts.last
     if last is None or not facts.waiting or last.running or last.ready or last.idle:
         return None
