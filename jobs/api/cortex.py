@@ -10,7 +10,7 @@ from base64 import b64decode
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.views.decorators.csrf import csrf_exempt
 from ninja.errors import HttpError
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
@@ -27,6 +27,7 @@ from jobs.storage import StoreError
 
 ITEM_MAX_BYTES = 250 * 1024
 KEYS = ("item_list", "file_path_lister", "delimited_files")
+METHODS = ("GET", "POST", "DELETE")
 SCOPES = {"GET": "jobs:read"}
 Whole = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
 Json = dict[str, Any]
@@ -91,6 +92,9 @@ class Submission(_Strict):
 @csrf_exempt
 def batch(request: HttpRequest, slug: str) -> HttpResponse:
     """Submit, read or stop a job."""
+    if request.method not in METHODS:
+        text = json.dumps({"kind": "denied", "message": "Use GET, POST or DELETE."})
+        return HttpResponseNotAllowed(METHODS, text, content_type="application/json")
     try:
         caller = _caller(request)
         endpoint = Endpoint.by_slug(slug)
@@ -125,8 +129,6 @@ def refusal(error: SlipwayError | StoreError) -> HttpResponse:
 
 def _caller(request: HttpRequest) -> Caller:
     method = request.method or ""
-    if method not in {"GET", "POST", "DELETE"}:
-        raise HttpError(405, "Use GET, POST or DELETE.")
     scheme, _, told = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "basic":
         request.META["HTTP_AUTHORIZATION"] = f"Bearer {_password(told)}"

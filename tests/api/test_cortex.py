@@ -1,15 +1,14 @@
 """Cortex's Batch API: its requests, its answers, its words."""
 
-import base64
 import json
 
 import pytest
 from django.utils.timezone import now
 
-from jobs.models import ApiKey, Batch
+from jobs.models import Batch
 from jobs.services import batches, cortex, enqueuing, inputs
 from jobs.states import Actor, JobStatus
-from tests.factories import make_endpoint, make_key, make_user
+from tests.factories import make_endpoint, make_key
 from tests.services.test_batches import end
 from tests.stack.stack import ROOT
 
@@ -78,38 +77,6 @@ def test_a_submission_answers_with_the_job(cortex_api):
 def test_both_addresses_answer(cortex_api, path):
     answer = cortex_api("post", body={"workers": 1, **ITEMS}, path=path)
     assert answer.status_code == 200
-
-
-def test_a_program_that_cannot_be_changed_has_its_key_in_the_address(client):
-    key = make_key()
-    for told in (f"x:{key}", f"{key}:"):
-        basic = base64.b64encode(told.encode()).decode()
-        answer = client.post(
-            "/batch/classifier",
-            json.dumps({"workers": 1, **ITEMS}),
-            content_type="application/json",
-            headers={"authorization": f"Basic {basic}"},
-        )
-        assert answer.status_code == 200, answer.content
-
-
-@pytest.mark.parametrize("header", ["", "Basic !!!", "Basic eDp5", "Bearer nope"])
-def test_without_a_key_nothing_is_said(client, header):
-    headers = {"authorization": header} if header else {}
-    answer = client.get("/batch/classifier?jobID=x", headers=headers)
-    assert answer.status_code == 401
-    assert set(answer.json()) == {"kind", "message"}
-
-
-def test_a_key_that_may_only_read_submits_nothing(client):
-    key = ApiKey.issue(owner=make_user(), name="r", scopes=["jobs:read"])[1]
-    answer = client.post(
-        "/batch/classifier",
-        json.dumps({"workers": 1, **ITEMS}),
-        content_type="application/json",
-        headers={"authorization": f"Bearer {key}"},
-    )
-    assert (answer.status_code, Batch.objects.count()) == (403, 0)
 
 
 def test_the_payloads_are_groups_and_the_handler_is_told_the_job(cortex_api):
@@ -385,16 +352,6 @@ def test_a_job_that_is_not_there_is_told(cortex_api, query, status_code, words):
         answer = cortex_api(method, query)
         assert answer.status_code == status_code
         assert words in answer.json()["message"]
-
-
-def test_nobody_sees_the_jobs_of_others(cortex_api, client):
-    job = submit(cortex_api)
-    key = make_key(make_user("bob"))
-    answer = client.get(
-        f"/batch/classifier?jobID={job['job_id']}",
-        headers={"authorization": f"Bearer {key}"},
-    )
-    assert answer.status_code == 404
 
 
 @pytest.mark.parametrize(
