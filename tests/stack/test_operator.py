@@ -80,7 +80,25 @@ def writes(account):
 
 
 def test_an_endpoint_from_an_empty_account_to_its_end(page, account, operated):
-    # Provision
+    provision(page, account)
+    first = remote(account, "upscale")
+    release(page, account, first)
+    purge_pause_and_wake(page, account, first)
+    run_out_of_money(page, account, operated)
+    second = recreate(page, account, first)
+
+    # The account, and what is left in writing
+    page.get_by_role("link", name="Account at RunPod").click()
+    expect(page.get_by_text("$25.00")).to_be_visible()
+    expect(page.get_by_text(second)).to_be_visible()
+    page.get_by_role("link", name="Audit log").click()
+    for action in ("provisioned", "released", "purged", "paused", "woken", "recreated"):
+        expect(page.get_by_text(action, exact=True).first).to_be_visible()
+    assert CANARY not in page.content()
+    assert second in operated.manage("audit")
+
+
+def provision(page, account):
     account.requests.clear()
     page.goto("/admin/")
     page.get_by_role("link", name=re.compile("Provision$")).click()
@@ -105,30 +123,33 @@ def test_an_endpoint_from_an_empty_account_to_its_end(page, account, operated):
     assert template["dockerArgs"] == ""
     assert template["containerDiskInGb"] == 60
     assert {"key": "API_TOKEN", "value": CANARY} in template["env"]
-    first = remote(account, "upscale")
 
-    # Release
+
+def release(page, account, id):
     account.requests.clear()
     page.fill("#image", "you/worker:2")
     press(page, "Release")
     expect(page.get_by_text("you/worker:2 is being rolled out")).to_be_visible()
     assert [what for what, _ in writes(account)] == ["saveTemplate", "saveEndpoint"]
     assert writes(account)[0][1]["input"]["id"] in account.templates
-    assert writes(account)[1][1]["input"]["id"] == first
+    assert writes(account)[1][1]["input"]["id"] == id
 
-    # Purge, pause, wake
+
+def purge_pause_and_wake(page, account, id):
     account.requests.clear()
     press(page, "Purge the queue")
     expect(page.get_by_text("2 jobs dropped")).to_be_visible()
-    assert account.asked(f"POST /job/{first}/purge-queue") == [None]
+    assert account.asked(f"POST /job/{id}/purge-queue") == [None]
     press(page, "Pause")
     expect(page.get_by_text("Paused: no new jobs")).to_be_visible()
-    account.endpoints[first]["workersMax"] = 0  # as RunPod does after idle days
+    account.endpoints[id]["workersMax"] = 0  # as RunPod does after idle days
     press(page, "Wake")
     expect(page.get_by_text("Awake: jobs are accepted")).to_be_visible()
-    assert account.endpoints[first]["workersMax"] == 3
+    assert account.endpoints[id]["workersMax"] == 3
 
-    # The balance runs out; topped up, the endpoint stays dead until it is made anew
+
+def run_out_of_money(page, account, operated):
+    """RunPod then switches endpoints off, and they stay dead when it is topped up."""
     account.set_balance(-1.5)
     operated.manage(
         *SHELL, "from jobs.services import sampling as s; s.sample_accounts()"
@@ -143,31 +164,26 @@ def test_an_endpoint_from_an_empty_account_to_its_end(page, account, operated):
     press(page, "Recreate")
     expect(page.get_by_text("Top it up at RunPod first")).to_be_visible()
     account.set_balance(25)
+
+
+def recreate(page, account, old):
+    """Make it anew; return its new id."""
     account.requests.clear()
     press(page, "Recreate")
-    expect(page.get_by_text(f"Made anew: {first} is now")).to_be_visible()
-    second = remote(account, "upscale")
-    assert second != first
+    expect(page.get_by_text(f"Made anew: {old} is now")).to_be_visible()
+    new = remote(account, "upscale")
+    assert new != old
     assert [what for what, _ in writes(account)] == [
         *("saveEndpoint", "deleteEndpoint", "saveEndpoint"),
     ]
     off, gone, anew = (told for _, told in writes(account))
-    assert (off["input"]["id"], off["input"]["workersMax"]) == (first, 0)
-    assert gone == {"id": first}
+    assert (off["input"]["id"], off["input"]["workersMax"]) == (old, 0)
+    assert gone == {"id": old}
     assert "id" not in anew["input"]
     assert anew["input"]["workersMax"] == 3
     press(page, "Look again now")
     expect(page.get_by_text("Nothing is wrong").first).to_be_visible()
-
-    # The account, and what is left in writing
-    page.get_by_role("link", name="Account at RunPod").click()
-    expect(page.get_by_text("$25.00")).to_be_visible()
-    expect(page.get_by_text(second)).to_be_visible()
-    page.get_by_role("link", name="Audit log").click()
-    for action in ("provisioned", "released", "purged", "paused", "woken", "recreated"):
-        expect(page.get_by_text(action, exact=True).first).to_be_visible()
-    assert CANARY not in page.content()
-    assert second in operated.manage("audit")
+    return new
 
 
 def test_a_volume_that_nothing_uses_is_grown_and_deleted(page, account, operated):
