@@ -355,6 +355,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda _: static("css/panel.css")],
+    "SCRIPTS": [lambda _: static("js/panel.js")],
     "DASHBOARD_CALLBACK": "jobs.admin.dashboard.callback",
     "SIDEBAR": {"navigation": "webapp.panel.navigation"},
 }

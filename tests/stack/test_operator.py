@@ -88,7 +88,7 @@ def test_an_endpoint_from_an_empty_account_to_its_end(page, account, operated):
     second = recreate(page, account, first)
 
     # The account, and what is left in writing
-    page.get_by_role("link", name="Account at RunPod").click()
+    page.get_by_role("link", name="Account at RunPod", exact=True).click()
     expect(page.get_by_text("$25.00")).to_be_visible()
     expect(page.get_by_text(second)).to_be_visible()
     page.get_by_role("link", name="Audit log").click()
@@ -101,7 +101,7 @@ def test_an_endpoint_from_an_empty_account_to_its_end(page, account, operated):
 def provision(page, account):
     account.requests.clear()
     page.goto("/admin/")
-    page.get_by_role("link", name=re.compile("Provision$")).click()
+    page.get_by_role("link", name="Provision", exact=True).click()
     page.fill("#id_name", "upscale")
     page.fill("#id_image", "you/worker:1")
     page.fill("#id_models", "org/small")
@@ -195,8 +195,13 @@ def test_a_volume_that_nothing_uses_is_grown_and_deleted(page, account, operated
     row.get_by_label("New size of old-models in GB").fill("80")
     row.get_by_role("button", name="Grow").click()
     expect(page.get_by_text("old-models has 80 GB.")).to_be_visible()
+    asked = []
+    page.on("dialog", lambda dialog: asked.append(dialog.message))
     row.get_by_role("button", name="Delete").click()
     expect(page.get_by_text("old-models is deleted: 80 GB.")).to_be_visible()
+    assert asked == [
+        "Delete old-models (80 GB) and all that is on it? Nothing brings it back."
+    ]
     assert writes(account) == [
         ("updateNetworkVolume", {"input": {"id": "vol1", "size": 80}}),
         ("deleteNetworkVolume", {"input": {"id": "vol1"}}),
