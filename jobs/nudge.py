@@ -23,6 +23,11 @@ def courier() -> None:
     _send("jobs.work_courier")
 
 
+def password_resets() -> None:
+    """Have the mails sent that people asked for."""
+    transaction.on_commit(lambda: _send("jobs.send_password_resets"), robust=True)
+
+
 def collect(pk: UUID) -> None:
     """Have the files of a plain endpoint's output fetched."""
     _after_commit("jobs.collect_job", str(pk))

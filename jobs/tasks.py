@@ -19,6 +19,7 @@ from jobs.services import (
     costs,
     enqueuing,
     idempotency,
+    passwords,
     reconcile,
     retention,
     sampling,
@@ -113,6 +114,12 @@ def settle_costs() -> None:
 def tell_alerts() -> None:
     """Tell operators of alerts that opened or are over."""
     telling.tell()
+
+
+@shared_task(name="jobs.send_password_resets")
+def send_password_resets() -> None:
+    """Mail links to people who have forgotten their password."""
+    passwords.send_due()
 
 
 @shared_task(name="jobs.count_hours")

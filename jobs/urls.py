@@ -11,6 +11,7 @@ from jobs.views import (
     keys,
     live,
     new_batch,
+    passwords,
     uploads,
     usage,
     webhooks,
@@ -59,6 +60,13 @@ urlpatterns = [
             template_name="registration/sign_in.html", redirect_authenticated_user=True
         ),
         name="sign_in",
+    ),
+    path("account/password/", passwords.Change.as_view(), name="password"),
+    path("account/forgotten/", passwords.ask, name="forgotten"),
+    path(
+        "account/forgotten/<str:uidb64>/<str:token>/",
+        passwords.Choose.as_view(),
+        name="new_password",
     ),
     path("account/sign-out/", LogoutView.as_view(), name="sign_out"),
     path("healthz", health.healthz, name="healthz"),

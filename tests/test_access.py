@@ -32,6 +32,8 @@ GO_AND_SIGN_IN = 302
 OPEN = {
     "account/sign-in/": {"GET", "HEAD", "POST"},
     "account/sign-out/": {"POST"},
+    "account/forgotten/": {"GET", "HEAD", "POST"},
+    "account/forgotten/<str:uidb64>/<str:token>/": {"GET", "HEAD", "POST"},
     "healthz": {"GET", "HEAD"},
     "readyz": {"GET", "HEAD"},
     "api/v1/openapi.json": {"GET", "HEAD"},
@@ -65,6 +67,7 @@ PAGES = {
     "uploads/": "",
     "uploads/<uuid:upload_id>/delete/": "upload_id",
     "account/usage/": "",
+    "account/password/": "",
     "account/keys/": "",
     "account/keys/<int:key_id>/revoke/": "key_id",
     "account/webhooks/": "",

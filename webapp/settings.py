@@ -138,6 +138,8 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+PASSWORD_RESET_TIMEOUT = 60 * 60
+
 # --- Security -------------------------------------------------------------------------
 SESSION_COOKIE_NAME = "slipway_session"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _is_https
@@ -274,6 +276,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=15),
         "options": {"expires": 15},
     },
+    "send-password-resets": {
+        "task": "jobs.send_password_resets",
+        "schedule": timedelta(seconds=60),
+        "options": {"expires": 60},
+    },
     "count-hours": {
         "task": "jobs.count_hours",
         "schedule": timedelta(minutes=1),
@@ -312,8 +319,9 @@ HUGGING_FACE_URL = env.text("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 HUGGING_FACE_TOKEN = env.text("HF_TOKEN")
 DOCKER_HUB_URL = env.text("DOCKER_HUB_URL", "https://hub.docker.com").rstrip("/")
 
-# --- Mail, for alerts -----------------------------------------------------------------
+# --- Mail, for alerts and forgotten passwords -----------------------------------------
 globals().update(env.email("EMAIL_URL"))
+SENDS_MAIL = bool(env.text("EMAIL_URL"))
 ALERT_EMAILS = env.words("ALERT_EMAILS")
 
 # --- Words and times ------------------------------------------------------------------

@@ -12,6 +12,7 @@ from jobs.models.idempotency_key import IdempotencyKey
 from jobs.models.job import Job
 from jobs.models.lease import Lease
 from jobs.models.money import Budget, GpuPrice
+from jobs.models.password_reset import PasswordReset
 from jobs.models.queue_item import LocalWorker, QueueChunk, QueueItem
 from jobs.models.sample import AccountSample, HealthSample
 from jobs.models.totals import JobHour, Spend
@@ -39,6 +40,7 @@ __all__ = [
     "JobHour",
     "Lease",
     "LocalWorker",
+    "PasswordReset",
     "QueueChunk",
     "QueueItem",
     "Spend",
