@@ -4,6 +4,7 @@ from django.db import models
 from django.utils.timezone import now
 
 from jobs.models.endpoint import Endpoint
+from jobs.runpod.account import Money
 
 
 class HealthSample(models.Model):
@@ -60,7 +61,5 @@ class AccountSample(models.Model):
 
     @property
     def days_left(self) -> float | None:
-        """How long the balance lasts at this rate; None while nothing is spent."""
-        if self.spend_per_hour <= 0:
-            return None
-        return max(0.0, float(self.balance / self.spend_per_hour) / 24)
+        """See `Money`."""
+        return Money(self.balance, self.spend_per_hour).days_left

@@ -89,7 +89,7 @@ class Money:
         """How long the balance lasts at this rate; None while nothing is spent."""
         if self.spend_per_hour <= 0:
             return None
-        return float(self.balance / self.spend_per_hour) / 24
+        return max(0.0, float(self.balance / self.spend_per_hour) / 24)
 
 
 class Account(Protocol):

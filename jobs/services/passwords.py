@@ -37,12 +37,12 @@ def ask(email: str) -> None:
 
 def send_due() -> int:
     """Send what was asked for; return how many mails went out. One at a time does it."""
+    PasswordReset.objects.filter(asked_at__lt=now() - KEPT).delete()
     hold = Hold("password-resets")
     due = PasswordReset.objects.filter(sent_at=None, asked_at__gt=now() - GIVE_UP)
     if not due.exists() or not hold.take():
         return 0
     try:
-        PasswordReset.objects.filter(asked_at__lt=now() - KEPT).delete()
         sent = 0
         for asked in due.order_by("asked_at")[:AT_ONCE]:
             hold.keep()

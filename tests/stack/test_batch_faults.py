@@ -14,6 +14,7 @@ from tests.stack.stack import upload, wait_until
 
 pytestmark = pytest.mark.stack
 ITEMS = int(os.environ.get("SLIPWAY_TEST_ITEMS", "600"))
+OURS = "batch_id = (SELECT id FROM jobs_batch ORDER BY created_at DESC LIMIT 1)"
 KILLED = ("tasks", "web", "beat", "tasks")
 
 
@@ -60,11 +61,18 @@ def test_every_item_ends_once_and_completion_comes_once(fault_stack, fault_api, 
         fault_stack.erase_messages()
     wait_until(lambda: in_time(fault_api, path)["ended_at"], 600, "the batch ended")
 
-    # The counts are the truth.
+    indices = counts_are_true(fault_stack, fault_api, path)
+    assert len(indices) >= len(doomed)
+    attempts_are_runs(fault_stack, endpoint)
+    completion_came_last(endpoint, in_time(fault_api, path))
+    failures_succeed_when_run_again(fault_api, path, endpoint, indices)
+
+
+def counts_are_true(fault_stack, fault_api, path):
+    """Return the indices of the items that failed."""
     batch = in_time(fault_api, path)
-    ours = "batch_id = (SELECT id FROM jobs_batch ORDER BY created_at DESC LIMIT 1)"
     rows = fault_stack.query(
-        f"SELECT batch_index, status FROM jobs_job WHERE {ours} "
+        f"SELECT batch_index, status FROM jobs_job WHERE {OURS} "
         "AND batch_index IS NOT NULL"
     )
     assert sorted(index for index, _ in rows) == list(range(ITEMS))
@@ -74,8 +82,11 @@ def test_every_item_ends_once_and_completion_comes_once(fault_stack, fault_api, 
     assert batch["counts"]["failed"] == counted["FAILED"]
     assert batch["enqueued"]
     assert batch["total"] == ITEMS
+    return sorted(index for index, status in rows if status == "FAILED")
 
-    # Each item ran as often as it has attempts, and one failed one has two.
+
+def attempts_are_runs(fault_stack, endpoint):
+    """Each item ran as often as it has attempts, and one failed one has two."""
     runs = Counter(
         row["input"]["payload"][0]["n"]
         for row in endpoint.journal()
@@ -83,7 +94,7 @@ def test_every_item_ends_once_and_completion_comes_once(fault_stack, fault_api, 
     )
     attempts = fault_stack.query(
         "SELECT j.batch_index, COUNT(*), j.has_maybe_run_twice FROM jobs_attempt a "
-        f"JOIN jobs_job j ON a.job_id = j.id WHERE j.{ours} "
+        f"JOIN jobs_job j ON a.job_id = j.id WHERE j.{OURS} "
         "AND j.batch_index IS NOT NULL "
         "GROUP BY j.batch_index, j.has_maybe_run_twice"
     )
@@ -92,7 +103,9 @@ def test_every_item_ends_once_and_completion_comes_once(fault_stack, fault_api, 
     assert not wrong
     assert sum(runs.values()) > ITEMS  # some attempts did fail
 
-    # on_job_complete came exactly once, after the last item.
+
+def completion_came_last(endpoint, batch):
+    """on_job_complete came exactly once, after the last item."""
     last = [row for row in endpoint.journal() if not row["input"]["payload"]]
     assert [row["input"]["_batch"]["on_job_complete"] for row in last] == [True]
     assert last[0]["input"]["_batch"]["job_spec"]["total_batch_count"] == ITEMS
@@ -100,15 +113,14 @@ def test_every_item_ends_once_and_completion_comes_once(fault_stack, fault_api, 
     assert last[0]["started"] >= max(row["ended"] for row in others)
     assert batch["completion_job"]
 
-    # The failed ones are listed, and succeed when they are run again.
+
+def failures_succeed_when_run_again(fault_api, path, endpoint, indices):
     failed = fault_api.get(f"{path}/failures.ndjson").text.splitlines()
-    indices = sorted(index for index, status in rows if status == "FAILED")
     assert [json.loads(line)["index"] for line in failed] == indices
     # An item whose last attempt was being sent when `tasks` was killed says that.
     errors = [json.loads(line)["error"] for line in failed]
     lost = [error for error in errors if "CUDA error" not in error["message"]]
     assert {error["code"] for error in lost} <= {"unconfirmed"}, lost
-    assert len(failed) >= len(doomed)
     endpoint.script(workers=50)
     answer = fault_api.post(f"{path}/retry_failed").json()
     assert answer == {"retried": len(indices)}
