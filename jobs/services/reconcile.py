@@ -63,7 +63,8 @@ def doubt_if_lost(job: Job) -> None:
     """A submitter that has been silent longer than any request may take has died."""
     lost_at = job.moved_at + timedelta(seconds=conf.SUBMITTING_LOST_SECONDS)
     if lost_at <= now():
-        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER)
+        # This step ends well: only the death before it counts.
+        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER, takes=job.takes)
     else:
         job.look_again_in(5)
 
@@ -96,7 +97,9 @@ def give_up_proof(job: Job) -> None:
             "this endpoint allows. It may have run.",
         )
     else:
-        job.advance(S.PENDING, by=Actor.SWEEPER, has_maybe_run_twice=True)
+        job.advance(
+            S.PENDING, by=Actor.SWEEPER, has_maybe_run_twice=True, takes=job.takes
+        )
 
 
 def _fail(job: Job, message: str) -> None:

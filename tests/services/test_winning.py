@@ -6,6 +6,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.errors import Conflict
+from jobs.loop import errands
 from jobs.models import Attempt, Endpoint, Job
 from jobs.services import attempts, reconcile
 from tests import drive
@@ -113,3 +114,15 @@ def test_a_job_is_not_sent_more_often_than_the_endpoint_allows(runpod):
     Attempt.objects.create(job=job, number=1)
     job = drive.look(job, runpod.client())
     assert (job.status, job.error_code) == ("FAILED", "unconfirmed")
+
+
+def test_only_deaths_count_and_not_the_steps_that_mend_them(runpod):
+    endpoint = make_endpoint(proof_seconds=0, max_attempts=9)
+    job = make_job("SUBMITTING", endpoint=endpoint, takes=1, runpod_id="")
+    Job.objects.update(moved_at=now() - timedelta(hours=1))
+    errands._step(job.pk)
+    job.refresh_from_db()
+    assert (job.status, job.takes) == ("UNCONFIRMED", 1)
+    errands._step(job.pk)
+    job.refresh_from_db()
+    assert (job.status, job.takes) == ("PENDING", 1)
