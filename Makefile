@@ -33,8 +33,11 @@ up: $(BIN)/.runtime  ## Run everything here: web, Celery, one local GPU worker
 demo: $(BIN)/.runtime  ## The main job without a browser; prints one JSON line
 	exec $(BIN)/python manage.py demo
 
-test: $(BIN)/.dev  ## Run the whole suite (SQLite, PostgreSQL, Redis, real processes)
-	exec $(BIN)/python -m tests.run
+test: $(BIN)/.dev  ## Run all tests without processes, and one of each family with them
+	exec $(BIN)/python -m tests.run $(ARGS)
+
+test-all: $(BIN)/.dev  ## Run the whole suite; ARGS="-p no:randomly" is for pytest
+	exec $(BIN)/python -m tests.run --all $(ARGS)
 
 check: $(BIN)/.dev  ## Read-only gates: lint, types, layers, migrations, deployment
 	$(BIN)/ruff check .

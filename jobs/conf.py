@@ -14,6 +14,7 @@ _DEFAULTS: dict[str, Any] = {
     "SHIFT_LEASE_SECONDS": 5.0,
     "STEP_LEASE_SECONDS": 12,
     "SUBMITTING_LOST_SECONDS": 45,
+    "HOLD_SECONDS": 30.0,  # longer than any silence that `egress` or a bucket may keep
     "MAX_TAKES": 3,
     # Requests to one endpoint; RunPod takes 200 status, 100 run, 10 cancel a second
     "STATUS_PER_SECOND": 180.0,

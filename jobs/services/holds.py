@@ -5,9 +5,9 @@ import time
 import uuid
 from collections.abc import Callable
 
+from jobs import conf
 from jobs.models import Lease
 
-LEASE_SECONDS = 30.0  # longer than any silence that `egress` or a bucket may keep
 RENEW_SECONDS = 3.0
 _PROCESS = uuid.uuid4().hex
 
@@ -36,4 +36,4 @@ class Hold:
 
     def _lease(self) -> bool:
         self._renewed_at = time.monotonic()
-        return Lease.take(self._name, holder=self._holder, seconds=LEASE_SECONDS)
+        return Lease.take(self._name, holder=self._holder, seconds=conf.HOLD_SECONDS)

@@ -1,55 +1,76 @@
-"""One running installation for all stack tests; tests that break it start their own."""
+"""One running installation for tests that leave it whole; the others start their own.
+
+Tests that share a stack form a group, which one pytest process runs from end to end.
+"""
 
 import uuid
 
-import psycopg
 import pytest
 
 from tests.remote import RemoteEndpoint
 from tests.stack.chromium import chromium
+from tests.stack.installations import Installations
 from tests.stack.invariants import CANARY, check
-from tests.stack.stack import ROOT, RunningStack
+from tests.stack.stack import ROOT
+
+# Begin with what takes longest, so that no process is left alone with it at the end.
+LONGEST_FIRST = (
+    "test_faults",
+    "test_kinds",
+    "test_failpoints",
+    "test_kills",
+    "test_uploads",
+    "test_batch_faults",
+    "test_batches",
+    "test_sdk",
+    "test_client",
+    "test_main_job",
+    "test_cortex",
+    "test_operator",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Group tests with processes by module, kinds also by kind; give them time."""
+    ours = [item for item in items if item.get_closest_marker("stack")]
+    for item in ours:
+        module = item.path.stem
+        kind = getattr(item, "callspec", None) and item.callspec.params.get("workers")
+        item.add_marker(pytest.mark.xdist_group(f"{module}-{kind}" if kind else module))
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(600))
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    ours.sort(key=lambda item: place.get(item.path.stem, len(place)))
+    rest = [item for item in items if not item.get_closest_marker("stack")]
+    items[:] = [*rest, *ours]
 
 
 @pytest.fixture(scope="session")
-def own_database():
-    """Give a stack a fresh PostgreSQL database, where the run is on PostgreSQL."""
-    import os  # noqa: PLC0415
-
-    server = os.environ.get("DATABASE_URL", "")
-    made = []
-
-    def make() -> dict[str, str]:
-        if not server.startswith("postgres"):
-            return {}
-        name = f"slipway_{uuid.uuid4().hex[:12]}"
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        made.append(name)
-        head, mark, query = server.partition("?")
-        return {"DATABASE_URL": f"{head.rpartition('/')[0]}/{name}{mark}{query}"}
-
-    yield make
-    for name in made:
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def installations(tmp_path_factory, worker_id):
+    made = Installations(tmp_path_factory.mktemp("installations"), worker_id)
+    yield made
+    made.drop()
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory, own_database):
-    running = RunningStack(tmp_path_factory.mktemp("stack"), **own_database())
-    running.start("--no-sample")
-    yield running
-    assert running.stop() == 0
+def stack(installations):
+    with installations.running("shared") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def _broken_stack(installations):
+    with installations.running("fragile", JOBS_SUBMITTING_LOST_SECONDS="10") as running:
+        yield running
 
 
 @pytest.fixture
-def fragile_stack(tmp_path, own_database):
-    """A stack of one's own, for tests that kill."""
-    running = RunningStack(tmp_path / "data", **own_database())
-    running.start("--no-sample")
-    yield running
-    running.stop()
+def fragile_stack(_broken_stack):
+    """A stack that nobody else uses now, for tests that kill; they may leave it down."""
+    if _broken_stack.process is None:
+        _broken_stack.start("--no-sample")
+    return _broken_stack
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +80,12 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def bucket_stack(tmp_path_factory, own_database, s3_server):
+def bucket_stack(installations, s3_server):
     """A stack that keeps its files in a bucket, in parts of 5 MiB."""
     environment = s3_server.environment(f"stack-{uuid.uuid4().hex[:8]}")
-    running = RunningStack(
-        tmp_path_factory.mktemp("bucket"),
-        **own_database(),
-        **environment,
-        JOBS_PART_MIN_BYTES=str(5 * 1024 * 1024),
-    )
-    running.start("--no-sample")
-    yield running
-    assert running.stop() == 0
+    environment["JOBS_PART_MIN_BYTES"] = str(5 * 1024 * 1024)
+    with installations.running("bucket", **environment) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -85,21 +100,27 @@ def clip() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def fault_stack(tmp_path_factory, own_database):
-    """A stack that may be killed and lied to; what must hold is checked at its end."""
-    folder = tmp_path_factory.mktemp("faults")
-    running = RunningStack(
-        folder / "data",
-        **own_database(),
+def fault_stack(installations, tmp_path_factory):
+    """A stack that may be killed and lied to; what must hold is checked at its end.
+
+    It waits less long than the product does before it calls something lost.
+    """
+    failpoint = tmp_path_factory.mktemp("faults") / "failpoint"
+    with installations.running(
+        "faults",
         RUNPOD_API_KEY=CANARY,
-        FAILPOINTS=str(folder / "failpoint"),
-    )
-    running.failpoint = folder / "failpoint"
-    running.start("--no-sample")
-    yield running
-    running.failpoint.unlink(missing_ok=True)
-    check(running)
-    assert running.stop() == 0
+        FAILPOINTS=str(failpoint),
+        JOBS_SUBMITTING_LOST_SECONDS="5",
+        JOBS_STEP_LEASE_SECONDS="4",
+        JOBS_HOLD_SECONDS="6",
+        JOBS_NOT_FOUND_SECONDS="4",
+        JOBS_ITEM_LEASE_SECONDS="12",
+        JOBS_ITEM_GONE_SECONDS="5",
+    ) as running:
+        running.failpoint = failpoint
+        yield running
+        failpoint.unlink(missing_ok=True)
+        check(running)
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ def _text(value: object) -> str:
 
 def _nothing_is_forgotten(stack: RunningStack) -> list[str]:
     clock = "now() - interval '60 seconds'"
-    if not stack.environment.get("DATABASE_URL"):
+    if not stack.is_on_postgres:
         clock = "datetime('now', '-60 seconds')"
     late = stack.query(
         f"SELECT id, status FROM jobs_job WHERE status <> 'PENDING' AND due_at < {clock}"

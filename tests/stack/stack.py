@@ -1,6 +1,7 @@
 """A running Slipway for tests: `manage.py up` as anybody would start it."""
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -18,25 +19,43 @@ import httpx
 import psycopg
 import redis
 
+from tests.stack.console import Console
+
 ROOT = Path(__file__).parent.parent.parent
 ENDS = {"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"}
 
 
-def wait_until(look: Callable[[], Any], seconds: float = 60, what: str = "") -> Any:
-    """Return the first true answer of `look`."""
-    until = time.monotonic() + seconds
+# Waiting only guards against waiting for ever: machines may be slow.
+PATIENCE_SECONDS = 180.0
+
+
+def wait_until(
+    look: Callable[[], Any], seconds: float = PATIENCE_SECONDS, what: str = ""
+) -> Any:
+    """Return the first true answer of `look`, asked ever less often."""
+    until, pause = time.monotonic() + seconds, 0.02
     while time.monotonic() < until:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
+        answer = look()
+        if answer:
+            return answer
+        time.sleep(pause)
+        pause = min(0.2, pause * 1.3)
     raise AssertionError(f"not within {seconds} s: {what or look}")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port below those that the kernel gives to outgoing connections.
+
+    One of those could be taken again before the server that is to have it listens.
+    """
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 class RunningStack:
@@ -58,27 +77,40 @@ class RunningStack:
         self.environment.pop("SECRET_KEY", None)
         self.printed = folder / "up.out"
         self.process: subprocess.Popen[bytes] | None = None
+        self._console: Console | None = None
 
     def start(self, *arguments: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._http = httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS)
         with self.printed.open("ab") as output:
-            self.process = self._popen("up", *arguments, output=output)
-        wait_until(self._is_ready, 60, "the stack is ready")
+            self.process = self.popen("up", *arguments, output=output)
+        wait_until(self.is_ready, what="the stack is ready")
 
     def stop(self) -> int:
         """Ctrl-C; return the exit code."""
+        if self._console:
+            self._console.close()
+            self._console = None
         if self.process is None:
             return 0
+        self._http.close()
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=PATIENCE_SECONDS)
         self.process = None
         return code
 
+    def kill_up(self) -> None:
+        """kill -9 `up` itself; its children end with it."""
+        assert self.process is not None
+        self._http.close()
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
     def manage(self, *arguments: str) -> str:
-        process = self._popen(*arguments, output=subprocess.PIPE)
-        output, _ = process.communicate(timeout=60)
-        assert process.returncode == 0, output.decode()
-        return output.decode().strip()
+        """Run a management command; return what it printed."""
+        self._console = self._console or Console(self.environment)
+        return self._console.run(*arguments)
 
     def client(self) -> httpx.Client:
         """Return an API client of a user with a fresh key."""
@@ -86,7 +118,7 @@ class RunningStack:
         return httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"},
-            timeout=30,
+            timeout=PATIENCE_SECONDS,
             trust_env=False,
         )
 
@@ -118,10 +150,14 @@ class RunningStack:
         for pid in self.pids(part):
             os.kill(pid, signal.SIGKILL)
 
+    @property
+    def is_on_postgres(self) -> bool:
+        return "DATABASE_URL" in self.environment
+
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run one statement in the stack's database; return the rows of a SELECT."""
-        url = self.environment.get("DATABASE_URL", "")
-        if url:
+        if self.is_on_postgres:
+            url = self.environment["DATABASE_URL"]
             with psycopg.connect(url, autocommit=True) as connection:
                 cursor = connection.execute(sql)
                 return cursor.fetchall() if cursor.description else []
@@ -135,9 +171,13 @@ class RunningStack:
         url = self.environment.get("REDIS_URL", "")
         if url:
             # A private Redis listens on a socket, which Celery calls by another name.
-            server = redis.Redis.from_url(url.replace("redis+socket://", "unix://"))
+            address = url.replace("redis+socket://", "unix://")
+            server = redis.Redis.from_url(address.replace("?virtual_host=", "?db="))
             server.flushdb()
-            server.client_kill_filter(_type="normal", skipme=True)  # F17, too
+            number = str(server.connection_pool.connection_kwargs.get("db", 0))
+            for client in server.client_list(_type="normal"):  # F17, too
+                if client["db"] == number:
+                    server.client_kill_filter(_id=client["id"], skipme=True)
         else:
             messages = self.folder / "broker" / "messages"
             shutil.rmtree(messages, ignore_errors=True)
@@ -164,15 +204,15 @@ class RunningStack:
             stderr=subprocess.DEVNULL,
         )
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.printed.read_text()
         try:
-            return httpx.get(f"{self.url}/readyz", trust_env=False).is_success
+            return self._http.get(f"{self.url}/readyz").is_success
         except httpx.TransportError:
             return False
 
-    def _popen(self, *arguments: str, output: Any) -> subprocess.Popen[bytes]:
+    def popen(self, *arguments: str, output: Any) -> subprocess.Popen[bytes]:
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         return subprocess.Popen(
             command,
@@ -219,7 +259,7 @@ def read(client: httpx.Client, id: str) -> dict[str, Any]:
         time.sleep(0.1)
 
 
-def until(client: httpx.Client, id: str, *statuses: str, seconds: float = 90) -> Any:
+def until(client: httpx.Client, id: str, *statuses: str) -> Any:
     """Wait until a job is in one of `statuses` (default: any end)."""
     wanted = set(statuses) or ENDS
 
@@ -227,4 +267,4 @@ def until(client: httpx.Client, id: str, *statuses: str, seconds: float = 90) ->
         job = read(client, id)
         return job if job["status"] in wanted else None
 
-    return wait_until(look, seconds, f"{id} is {wanted}")
+    return wait_until(look, what=f"{id} is {wanted}")

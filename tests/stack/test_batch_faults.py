@@ -28,7 +28,7 @@ def in_time(api, path):
             return None
         return answer.json() if answer.is_success else None
 
-    return wait_until(look, 60, "the batch is read")
+    return wait_until(look, what="the batch is read")
 
 
 @pytest.mark.timeout(1200)
@@ -124,7 +124,7 @@ def failures_succeed_when_run_again(fault_api, path, endpoint, indices):
     endpoint.script(workers=50)
     answer = fault_api.post(f"{path}/retry_failed").json()
     assert answer == {"retried": len(indices)}
-    wait_until(lambda: in_time(fault_api, path)["ended_at"], 120, "it ended again")
+    wait_until(lambda: in_time(fault_api, path)["ended_at"], what="it ended again")
     batch = in_time(fault_api, path)
     assert batch["counts"]["completed"] == ITEMS
     assert batch["status"] == "COMPLETED"

@@ -56,6 +56,7 @@ def test_many_files_go_in_and_one_zip_comes_out(page, tmp_path):
     expect(page.get_by_text("portrait.jpg")).to_be_visible()
 
 
+@pytest.mark.smoke
 def test_failures_are_grouped_and_one_group_is_run_again(page):
     page.goto("/batches/new/echo/")
     choose(page, "List")

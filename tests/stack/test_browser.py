@@ -18,6 +18,7 @@ def page(browser, stack):
         yield page
 
 
+@pytest.mark.smoke
 def test_a_file_goes_in_and_its_anonymised_video_comes_out(page):
     page.get_by_role("link", name="Anonymize faces").click()
     page.set_input_files("input[type=file]", CLIP)

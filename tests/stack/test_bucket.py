@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from tests.stack.chromium import needs_chromium, signed_in, slow
 from tests.stack.stack import create, until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.one_database]
 MIB = 1024 * 1024
 
 
@@ -38,6 +38,7 @@ def send(api, upload, content, *numbers):
         assert httpx.put(part["url"], content=body, trust_env=False).is_success
 
 
+@pytest.mark.smoke
 def test_a_program_sends_parts_and_the_worker_fetches_and_delivers_without_us(
     bucket_stack, bucket_api, clip
 ):

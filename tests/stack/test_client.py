@@ -15,7 +15,7 @@ import pytest
 from slipway import AsyncClient, Client, JobFailed
 from tests.stack.stack import ROOT, wait_until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.one_database]
 MIB = 1024 * 1024
 
 
@@ -46,6 +46,7 @@ def slipway(settings, *arguments, code=0, stdin=""):
     return done.stdout, done.stderr
 
 
+@pytest.mark.smoke
 def test_one_command_sends_a_file_waits_and_saves_the_result(settings, tmp_path):
     sample = ROOT / "samples" / "portrait.jpg"
     printed, _ = slipway(
@@ -84,6 +85,7 @@ def test_the_other_commands(settings):
     assert "tester" in slipway(settings, "whoami")[0]
 
 
+@pytest.mark.smoke
 def test_a_batch_from_a_file(settings, tmp_path):
     path = tmp_path / "items.ndjson"
     path.write_text(

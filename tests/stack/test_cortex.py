@@ -8,9 +8,9 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.stack.stack import RunningStack, wait_until
+from tests.stack.stack import wait_until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.one_database]
 HANDLER = """
 import json
 import os
@@ -70,13 +70,9 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def cortex_stack(tmp_path_factory, own_database, project):
-    running = RunningStack(
-        tmp_path_factory.mktemp("cortex"), **own_database(), SLIPWAY_BATCH=str(project)
-    )
-    running.start("--no-sample")
-    yield running
-    assert running.stop() == 0
+def cortex_stack(installations, project):
+    with installations.running("cortex", SLIPWAY_BATCH=str(project)) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +83,7 @@ def submit(cortex_stack):
     def run(items, config, **more):
         arguments = [json.dumps(told) for told in (items, config, more)]
         script = [sys.executable, "-c", SCRIPT, f"{address}/batch/batch", *arguments]
-        done = subprocess.run(script, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(script, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return f"{address}/batch/batch?jobID={json.loads(done.stdout)['job_id']}"
 
@@ -99,7 +95,7 @@ def ended(url):
         told = httpx.get(url, trust_env=False).json()["job_status"]
         return told if "end_time" in told else None
 
-    return wait_until(look, 120, "the job ended")
+    return wait_until(look, what="the job ended")
 
 
 def noted(project, url):
@@ -108,7 +104,7 @@ def noted(project, url):
     return [line for line in found if line["job"] == url.rpartition("=")[2]]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.smoke
 def test_a_cortex_program_and_a_cortex_handler_need_no_change(submit, project):
     url = submit(list(range(9)), {"size": 1})
     told = ended(url)
@@ -123,7 +119,6 @@ def test_a_cortex_program_and_a_cortex_handler_need_no_change(submit, project):
     assert did[-1]["did"] == "complete"
 
 
-@pytest.mark.timeout(240)
 def test_another_job_has_a_handler_of_its_own_in_the_warm_worker(submit, project):
     first = submit([1, 2], {"size": 2})
     ended(first)
@@ -136,7 +131,6 @@ def test_another_job_has_a_handler_of_its_own_in_the_warm_worker(submit, project
     assert other[0]["config"] == {"size": 3}
 
 
-@pytest.mark.timeout(240)
 def test_failures_are_tried_again_as_asked_and_completion_comes_all_the_same(
     submit, project
 ):

@@ -76,9 +76,10 @@ class Services:
 
 
 @pytest.fixture
-def services(tmp_path, own_database):
+def services(tmp_path, installations):
     """Start web, then an endpoint, then the rest with that endpoint's key."""
-    services = Services(tmp_path, **own_database())
+    folder = tmp_path / "data"
+    services = Services(folder, **installations.services(folder))
     services.start("web")
     wait_until(services.is_ready)
     code = (
@@ -97,6 +98,7 @@ def services(tmp_path, own_database):
     services.stop()
 
 
+@pytest.mark.smoke
 def test_each_services_command_does_its_part(services):
     key = services.manage("create_api_key", "tester", "--create-user")
     headers = {"Authorization": f"Bearer {key}"}

@@ -7,9 +7,13 @@ from tests.stack.stack import until, wait_until
 from tests.stack.test_faults import PNG
 
 pytestmark = pytest.mark.stack
+SMOKE = {"submit.after_post", "collect.begin"}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.smoke if n in SMOKE else ()) for n in NAMES],
+)
 def test_a_job_survives_a_death_at(fault_stack, fault_api, cloud, name):
     endpoint = cloud()
     endpoint.script(output={"image": PNG})
@@ -23,7 +27,7 @@ def test_a_job_survives_a_death_at(fault_stack, fault_api, cloud, name):
             "metadata": {"mark": mark},
         },
     )
-    job = until(fault_api, made.json()["id"], seconds=120)
+    job = until(fault_api, made.json()["id"])
     wait_until(lambda: not fault_stack.failpoint.exists(), what="the failpoint was met")
     assert job["status"] == "COMPLETED", job
     assert job["output"] == {"image": "output:image.png"}

@@ -11,12 +11,14 @@ pytestmark = pytest.mark.stack
 
 
 def check_ended_once(client, id):
-    job = until(client, id, seconds=120)
+    job = until(client, id)
     assert job["status"] == "COMPLETED", job
     return job
 
 
-@pytest.mark.parametrize("part", ["tasks", "web", "gpu", "beat"])
+@pytest.mark.parametrize(
+    "part", [pytest.param("tasks", marks=pytest.mark.smoke), "web", "gpu", "beat"]
+)
 def test_a_job_survives_the_kill_of_one_part(fragile_stack, part):
     """`up` itself starts the killed part again."""
     with fragile_stack.client() as client:
@@ -32,8 +34,7 @@ def test_a_job_survives_the_kill_of_everything_and_a_restart(fragile_stack, clip
         slow = create(client, "echo", seconds=3, message="slow")
         media = create(client, "anonymize", media=upload(client, clip))
         until(client, slow, "IN_PROGRESS")
-        fragile_stack.process.kill()
-        fragile_stack.process.wait()
+        fragile_stack.kill_up()
         for part in ("web", "tasks", "beat", "gpu"):
             fragile_stack.kill(part)
             wait_until(lambda part=part: not fragile_stack.pids(part))
@@ -45,11 +46,9 @@ def test_a_job_survives_the_kill_of_everything_and_a_restart(fragile_stack, clip
 
 
 def test_killing_up_leaves_no_process_behind(fragile_stack):
-    fragile_stack.process.kill()
-    fragile_stack.process.wait()
+    fragile_stack.kill_up()
     for part in ("web", "tasks", "beat", "gpu"):
         wait_until(lambda part=part: not fragile_stack.pids(part), what=part)
-    fragile_stack.process = None
 
 
 def test_an_upload_goes_on_after_the_server_was_killed(fragile_stack):
@@ -99,8 +98,8 @@ def test_an_upload_goes_on_after_the_server_was_killed(fragile_stack):
 
 
 def test_a_second_up_on_the_same_data_dir_is_refused(fragile_stack):
-    process = fragile_stack._popen("up", output=-1)
-    output, _ = process.communicate(timeout=30)
+    process = fragile_stack.popen("up", output=-1)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert b"already runs" in output
 

@@ -14,9 +14,9 @@ import uuid
 
 import pytest
 
-from tests.stack.stack import ROOT, create, until, wait_until
+from tests.stack.stack import PATIENCE_SECONDS, ROOT, create, until, wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.worker]
+pytestmark = [pytest.mark.stack, pytest.mark.one_database]
 KINDS = {
     "plain": "kinds:Plain",
     "async": "kinds:Async",
@@ -98,7 +98,10 @@ class Workers:
             process.wait()
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param("plain", marks=pytest.mark.smoke), *list(KINDS)[1:]],
+)
 def workers(request, kind_stack, tmp_path_factory):
     made = Workers(kind_stack, tmp_path_factory.mktemp("workers"), request.param)
     yield made
@@ -106,19 +109,14 @@ def workers(request, kind_stack, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def kind_stack(tmp_path_factory, own_database):
-    from tests.stack.stack import RunningStack  # noqa: PLC0415
-
-    running = RunningStack(
-        tmp_path_factory.mktemp("kinds"),
-        **own_database(),
+def kind_stack(installations):
+    with installations.running(
+        "kinds",
         # A worker that ends waits for its last poll; so does who notices that it is dead.
         JOBS_LONG_POLL_SECONDS="2",
         JOBS_ITEM_GONE_SECONDS="4",
-    )
-    running.start("--no-sample")
-    yield running
-    running.stop()
+    ) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +155,8 @@ def output_of(kind):
     }[kind]
 
 
-def check_success(client, workers, id, seconds=90):
-    job = until(client, id, seconds=seconds)
+def check_success(client, workers, id):
+    job = until(client, id)
     assert job["status"] == "COMPLETED", job
     assert job["output"] == output_of(workers.kind)
     if workers.kind in {"plain", "async", "generator"}:
@@ -205,9 +203,9 @@ def test_cancelling_stops_the_work_before_the_next_job(
     worker()
     seconds = 3 if workers.kind == "batch" else 60  # a Handler cannot be interrupted
     id = submit(client, workers, seconds=seconds, mark=tmp_path / "mark")
-    wait_until((tmp_path / "mark").exists, 60)
+    wait_until((tmp_path / "mark").exists)
     client.post(f"/api/v1/jobs/{id}/cancel").raise_for_status()
-    job = until(client, id, seconds=30)
+    job = until(client, id)
     assert (job["status"], job["reason"]) == ("CANCELLED", "user")
     check_success(client, workers, submit(client, workers))
 
@@ -215,10 +213,10 @@ def test_cancelling_stops_the_work_before_the_next_job(
 def test_sigterm_lets_the_job_in_hand_end(client, workers, worker, tmp_path):
     process = worker()
     id = submit(client, workers, seconds=3, mark=tmp_path / "mark")
-    wait_until((tmp_path / "mark").exists, 60)
+    wait_until((tmp_path / "mark").exists)
     process.send_signal(signal.SIGTERM)
     check_success(client, workers, id)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=PATIENCE_SECONDS) == 0
 
 
 def test_the_job_of_a_killed_worker_is_done_by_the_next(
@@ -226,7 +224,7 @@ def test_the_job_of_a_killed_worker_is_done_by_the_next(
 ):
     process = worker()
     id = submit(client, workers, seconds=4, mark=tmp_path / "mark")
-    wait_until((tmp_path / "mark").exists, 60)
+    wait_until((tmp_path / "mark").exists)
     process.kill()
     process.wait()
     worker()
@@ -238,7 +236,7 @@ def test_a_result_waits_until_the_server_is_back(
 ):
     worker()
     id = submit(client, workers, seconds=2, mark=tmp_path / "mark")
-    wait_until((tmp_path / "mark").exists, 60)
+    wait_until((tmp_path / "mark").exists)
     kind_stack.freeze("web")
     kind_stack.kill("web")
     check_success(client, workers, id)
@@ -247,6 +245,6 @@ def test_a_result_waits_until_the_server_is_back(
 def test_a_worker_that_cannot_work_says_why_and_ends(kind_stack, client, tmp_path):
     workers = Workers(kind_stack, tmp_path, "plain")
     process = workers.start(SLIPWAY_RUNNER="kinds:Broken")
-    assert process.wait(timeout=60) == 1
+    assert process.wait(timeout=PATIENCE_SECONDS) == 1
     health = client.get(f"/v2/{workers.slug}/health").json()
     assert health["workers"]["unhealthy"] == 1

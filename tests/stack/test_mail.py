@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from tests.smtp import MailServer
-from tests.stack.stack import RunningStack, wait_until
+from tests.stack.stack import wait_until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.one_database]
 NEW = "a-Brand-new-1"
 
 
@@ -20,12 +20,10 @@ def mail_server():
 
 
 @pytest.fixture
-def mailing_stack(tmp_path, own_database, mail_server):
+def mailing_stack(installations, mail_server):
     url = f"{mail_server.url}?from=slipway@example.com"
-    running = RunningStack(tmp_path / "data", **own_database(), EMAIL_URL=url)
-    running.start("--no-sample")
-    yield running
-    assert running.stop() == 0
+    with installations.running("mailing", EMAIL_URL=url) as running:
+        yield running
 
 
 def submit(client, path, **told):
@@ -35,6 +33,7 @@ def submit(client, path, **told):
     return client.post(page.url, data={"csrfmiddlewaretoken": token, **told})
 
 
+@pytest.mark.smoke
 def test_a_forgotten_password_is_replaced_by_mail(mailing_stack, mail_server):
     mailing_stack.manage(
         *("shell", "-v", "0", "-c"),
@@ -46,7 +45,7 @@ def test_a_forgotten_password_is_replaced_by_mail(mailing_stack, mail_server):
     ) as client:
         page = submit(client, "/account/forgotten/", email="alice@example.com")
         assert "a mail is on its way" in page.text
-        [sent] = wait_until(lambda: mail_server.received, 30, "the mail came")
+        [sent] = wait_until(lambda: mail_server.received, what="the mail came")
         assert (sent["To"], sent["From"]) == (
             "alice@example.com",
             "slipway@example.com",

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.fake_account import KEY, FakeAccount
 from tests.fake_registries import FakeRegistries
 from tests.stack.chromium import needs_chromium, signed_in
-from tests.stack.stack import RunningStack, wait_until
+from tests.stack.stack import wait_until
 
 pytestmark = needs_chromium
 CANARY = "canary-71e0-operator"
@@ -23,11 +23,10 @@ def account():
 
 
 @pytest.fixture(scope="module")
-def operated(tmp_path_factory, own_database, account):
+def operated(installations, account):
     registries = FakeRegistries()
-    running = RunningStack(
-        tmp_path_factory.mktemp("operated"),
-        **own_database(),
+    with installations.running(
+        "operated",
         RUNPOD_API_KEY=KEY,
         RUNPOD_GRAPHQL_URL=f"{account.url}/graphql",
         RUNPOD_REST_URL=f"{account.url}/rest",
@@ -36,11 +35,9 @@ def operated(tmp_path_factory, own_database, account):
         DOCKER_HUB_URL=registries.url,
         JOBS_SAMPLE_SECONDS="2",
         JOBS_NOT_FOUND_SECONDS="1",
-    )
-    running.start("--no-sample")
-    yield running
+    ) as running:
+        yield running
     log = running.printed.read_text()
-    assert running.stop() == 0
     registries.stop()
     assert KEY not in log
     assert CANARY not in log
@@ -160,7 +157,7 @@ def run_out_of_money(page, account, operated):
         press(page, "Look again now")
         return page.get_by_text("RunPod has switched the endpoint off").count()
 
-    wait_until(is_off, 30)
+    wait_until(is_off)
     press(page, "Recreate")
     expect(page.get_by_text("Top it up at RunPod first")).to_be_visible()
     account.set_balance(25)
@@ -208,6 +205,7 @@ def test_a_volume_that_nothing_uses_is_grown_and_deleted(page, account, operated
     ]
 
 
+@pytest.mark.smoke
 def test_a_job_says_why_it_waits_and_the_dashboard_too(page, account, operated):
     words = ("--image", "you/worker:1", "--gpu", "ADA_24", "--contract", "plain")
     operated.manage("provision", "waiting", *words)

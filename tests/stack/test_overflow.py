@@ -10,6 +10,7 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.smoke
 def test_a_batch_is_shared_by_runpod_and_the_local_endpoint(
     fault_stack, fault_api, cloud
 ):
@@ -24,7 +25,7 @@ def test_a_batch_is_shared_by_runpod_and_the_local_endpoint(
     body = {"endpoint": remote.name, "items": items}
     batch = fault_api.post("/api/v1/batches", json=body).json()
     path = f"/api/v1/batches/{batch['id']}"
-    wait_until(lambda: fault_api.get(path).json()["ended_at"], 200, "it ended")
+    wait_until(lambda: fault_api.get(path).json()["ended_at"], what="it ended")
     assert fault_api.get(path).json()["status"] == "COMPLETED"
     jobs = fault_api.get(f"{path}/items?limit=100").json()["data"]
     assert sorted(job["output"]["message"] for job in jobs) == sorted(

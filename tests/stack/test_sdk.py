@@ -8,9 +8,9 @@ import uuid
 
 import pytest
 
-from tests.stack.stack import wait_until
+from tests.stack.stack import PATIENCE_SECONDS, wait_until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.one_database]
 
 CLIENT = """
 import os, runpod
@@ -110,12 +110,12 @@ def run(api, slug, **input):
     return answer.json()["id"]
 
 
-def ended(api, slug, id, seconds=30):
+def ended(api, slug, id):
     def look():
         answer = api.get(f"/v2/{slug[0]}/status/{id}").json()
         return answer if answer["status"] not in {"IN_QUEUE", "IN_PROGRESS"} else None
 
-    return wait_until(look, seconds)
+    return wait_until(look)
 
 
 def test_the_official_client_runs_waits_counts_purges_and_cancels(stack, api, tmp_path):
@@ -140,6 +140,7 @@ def test_the_official_client_runs_waits_counts_purges_and_cancels(stack, api, tm
     assert lines[2:] == ["True", "completed", "CANCELLED"]
 
 
+@pytest.mark.smoke
 def test_a_plain_handler_answers(api, slug, start_worker):
     start_worker("plain")
     assert ended(api, slug, run(api, slug))["output"] == {"got": {"a": 1}}
@@ -175,7 +176,7 @@ def test_cancelling_stops_the_running_handler(api, slug, start_worker, tmp_path)
     status = f"/v2/{slug[0]}/status/{id}"
     wait_until(lambda: api.get(status).json()["status"] == "IN_PROGRESS")
     assert api.post(f"/v2/{slug[0]}/cancel/{id}").json()["status"] == "CANCELLED"
-    wait_until(lambda: (tmp_path / "mark").exists(), 10)
+    wait_until(lambda: (tmp_path / "mark").exists())
     assert api.get(status).json()["status"] == "CANCELLED"
 
 
@@ -188,14 +189,14 @@ def test_a_killed_worker_without_pings_is_noticed_by_its_lost_connection(
     wait_until(lambda: api.get(status).json()["status"] == "IN_PROGRESS")
     first.kill()
     start_worker("plain")
-    answer = ended(api, slug, id, seconds=40)
+    answer = ended(api, slug, id)
     assert (answer["status"], answer["retries"]) == ("COMPLETED", 1)
 
 
 def test_a_worker_that_refreshes_ends_after_its_job(api, slug, start_worker):
     process = start_worker("plain", REFRESH="1")
     assert ended(api, slug, run(api, slug))["status"] == "COMPLETED"
-    assert process.wait(timeout=15) == 0
+    assert process.wait(timeout=PATIENCE_SECONDS) == 0
 
 
 def test_a_job_of_ours_on_a_plain_endpoint_keeps_its_output(api, slug, start_worker):

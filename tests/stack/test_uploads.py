@@ -99,7 +99,7 @@ def test_300_mb_survive_kill_9_of_server_and_client(fragile_stack, tmp_path):
         first.kill()
         opened = {"id": first.url.rpartition("/")[2], "url": first.url}
         fragile_stack.kill("web")
-        wait_until(fragile_stack._is_ready, what="the server is back")
+        wait_until(fragile_stack.is_ready, what="the server is back")
         kept = offset_of(api, opened)
         assert kept >= acknowledged
         second = Client(fragile_stack, api, path, first.url)
@@ -161,6 +161,7 @@ def shown_size(stack, opened):
     return path.stat().st_size if path.exists() else 0
 
 
+@pytest.mark.smoke
 def test_two_writers_at_once_make_one_whole_file(stack, api):
     content = os.urandom(20 * MIB)
     opened = open_upload(api, len(content))
@@ -244,7 +245,7 @@ class TestInChromium:
             page.set_input_files("input[type=file]", path)
             expect(page.get_by_text("/s ·")).to_be_visible(timeout=20_000)
             fragile_stack.kill("web")
-            wait_until(fragile_stack._is_ready, what="the server is back")
+            wait_until(fragile_stack.is_ready, what="the server is back")
             page.goto("about:blank")
         with signed_in(browser, fragile_stack) as page:
             page.goto("/new/anonymize/")

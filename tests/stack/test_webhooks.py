@@ -8,25 +8,22 @@ import pytest
 
 from slipway import webhooks
 from tests.receivers import Receiver
-from tests.stack.stack import RunningStack, create, until, wait_until
+from tests.stack.stack import create, until, wait_until
 
 pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")
-def telling_stack(tmp_path_factory, own_database):
+def telling_stack(installations):
     """A stack that may reach this machine, and does not wait for long."""
-    running = RunningStack(
-        tmp_path_factory.mktemp("telling") / "data",
-        **own_database(),
+    with installations.running(
+        "telling",
         JOBS_EGRESS_ALLOW='["127.0.0.0/8"]',
         JOBS_WEBHOOK_PAUSES_SECONDS="[0.2, 0.2, 0.2, 0.2, 0.2]",
         JOBS_WEBHOOK_TIMEOUT_SECONDS="2",
         JOBS_WEBHOOK_CLAIM_SECONDS="4",
-    )
-    running.start("--no-sample")
-    yield running
-    assert running.stop() == 0
+    ) as running:
+        yield running
 
 
 @pytest.fixture
@@ -51,10 +48,11 @@ def told(telling_stack):
         there.stop()
 
 
+@pytest.mark.smoke
 def test_the_end_of_a_job_is_told_within_seconds_and_verified(told):
     client, there, hook = told()
     pk = create(client, "echo", message="hi")
-    wait_until(lambda: there.got, 20, "the message")
+    wait_until(lambda: there.got, what="the message")
     headers, body = there.got[0]
     event = webhooks.verify(body, headers, hook["secret"])
     assert (event["type"], event["data"]["id"]) == ("job.completed", pk)
@@ -73,19 +71,19 @@ def test_a_job_names_its_own_address(told, telling_stack):
     own = lambda: [  # noqa: E731
         json.loads(b) for _, b in there.got if json.loads(b)["type"] == "job.started"
     ]
-    wait_until(own, 20, "the message")
+    wait_until(own, what="the message")
     assert own()[0]["data"]["id"] == pk
 
 
 def test_a_message_on_its_way_survives_the_death_of_all_tasks(told, telling_stack):
     client, there, hook = told(lambda _: time.sleep(3), 200)
     create(client, "echo", message="hi")
-    wait_until(lambda: there.got, 20, "the first try")
+    wait_until(lambda: there.got, what="the first try")
     telling_stack.kill("tasks")
-    wait_until(lambda: len(there.got) >= 2, 40, "another try")
+    wait_until(lambda: len(there.got) >= 2, what="another try")
     assert len({headers["webhook-id"] for headers, _ in there.got}) == 1
     path = f"/api/v1/webhooks/{hook['id']}/deliveries?status=delivered"
-    wait_until(lambda: client.get(path).json()["data"], 20, "it is delivered")
+    wait_until(lambda: client.get(path).json()["data"], what="it is delivered")
 
 
 def test_a_receiver_that_is_restarted_gets_it_after_all(told, telling_stack):
@@ -103,5 +101,5 @@ def test_a_receiver_that_is_gone_is_told_nothing_more(told):
     client, _there, hook = told(410)
     create(client, "echo", message="hi")
     path = f"/api/v1/webhooks/{hook['id']}"
-    wait_until(lambda: not client.get(path).json()["is_active"], 20, "it is off")
+    wait_until(lambda: not client.get(path).json()["is_active"], what="it is off")
     assert "410" in client.get(path).json()["disabled_reason"]
