@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help up demo test test-all check fix bench lock migrations clean
+.PHONY: help up demo test check check-fast fix bench lock migrations clean
 
 help:  ## Show this list
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,11 +36,14 @@ demo: $(BIN)/.runtime  ## The main job without a browser; prints one JSON line
 test: $(BIN)/.dev  ## Run the whole suite (SQLite, PostgreSQL, Redis, real processes)
 	exec $(BIN)/python -m tests.run
 
-check: $(BIN)/.dev  ## Read-only gates: lint, types, layers, migrations, deployment
+check-fast: $(BIN)/.dev  ## The gates that take seconds: binaries, lint, layers, types
+	$(BIN)/python -m tools.tracked_binaries
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+check: check-fast  ## All read-only gates: those, migrations, deployment
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	SECRET_KEY=check-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJ PUBLIC_URL=https://slipway.example \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OURS = [
     path
-    for folder in ("webapp", "jobs", "worker_handler", "bench", "samples")
+    for folder in ("webapp", "jobs", "worker_handler", "bench", "samples", "tools")
     for path in sorted((ROOT / folder).rglob("*.py"))
     if "migrations" not in path.parts
 ]
