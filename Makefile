@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help up demo test check check-fast fix bench lock migrations clean
+.PHONY: help up demo test check check-fast fix bench release lock migrations clean
 
 help:  ## Show this list
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ fix: $(BIN)/.dev  ## Repair what can be repaired by a machine
 
 bench: $(BIN)/.dev .venv-bench/bin/.ready  ## Measure ourselves beside a baseline in the same run
 	$(BIN)/python -m bench
+
+release: $(BIN)/.dev  ## VERSION=1.2.3 shows what a release changes; with GO=1 it is committed and tagged
+	$(BIN)/python -m tools.release $(if $(filter 1,$(GO)),--go) -- "$(VERSION)"
 
 migrations: $(BIN)/.dev  ## Write the migrations that the models ask for
 	$(BIN)/python manage.py makemigrations
