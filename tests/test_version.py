@@ -42,10 +42,13 @@ def texts():
 
 
 def test_the_version_is_spelled_in_one_place():
-    """Also not its beginning: `Slipway/0.1` was wrong from the next release on."""
+    """Also not its beginning: `Slipway/0.1` was wrong from the next release on.
+
+    `make release VERSION=1.2.3` is an example, whichever version it may become.
+    """
     beginning = re.escape(__version__.rpartition(".")[0])
     spelled = re.compile(
-        rf"(?i)\b(?:__version__|version|slipway(?:-client)?)[\s'\"=:/@]+v?{beginning}(?!\d)"
+        rf"(?<![\w-])(?:__version__|[Vv]ersion|[Ss]lipway(?:-client)?)[\s'\"=:/@]+v?{beginning}(?!\d)"
     )
     assert [name for name, text in texts().items() if spelled.search(text)] == [PLACE]
 
