@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help up demo test test-all check fix bench lock migrations clean
+.PHONY: help up demo test check check-fast fix bench release lock migrations clean
 
 help:  ## Show this list
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,11 +39,14 @@ test: $(BIN)/.dev  ## Run all tests without processes, and one of each family wi
 test-all: $(BIN)/.dev  ## Run the whole suite; ARGS="-p no:randomly" is for pytest
 	exec $(BIN)/python -m tests.run --all $(ARGS)
 
-check: $(BIN)/.dev  ## Read-only gates: lint, types, layers, migrations, deployment
+check-fast: $(BIN)/.dev  ## The gates that take seconds: binaries, lint, layers, types
+	$(BIN)/python -m tools.tracked_binaries
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+check: check-fast  ## All read-only gates: those, migrations, deployment
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	SECRET_KEY=check-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJ PUBLIC_URL=https://slipway.example \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
@@ -60,6 +63,9 @@ fix: $(BIN)/.dev  ## Repair what can be repaired by a machine
 
 bench: $(BIN)/.dev .venv-bench/bin/.ready  ## Measure ourselves beside a baseline in the same run
 	$(BIN)/python -m bench
+
+release: $(BIN)/.dev  ## VERSION=1.2.3 shows what a release changes; with GO=1 it is committed and tagged
+	$(BIN)/python -m tools.release $(if $(filter 1,$(GO)),--go) -- "$(VERSION)"
 
 migrations: $(BIN)/.dev  ## Write the migrations that the models ask for
 	$(BIN)/python manage.py makemigrations

@@ -11,6 +11,8 @@ from urllib.parse import quote
 import httpx
 from django.conf import settings
 
+from jobs.version import USER_AGENT
+
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 PAGES_MAX = 50
 _MODEL = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")
@@ -87,7 +89,7 @@ def _size_of(file: dict[str, Any]) -> int:
 
 
 def _http(token: str = "") -> httpx.Client:
-    headers = {"User-Agent": "Slipway/0.1"}
+    headers = {"User-Agent": USER_AGENT}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     return httpx.Client(headers=headers, timeout=TIMEOUT, follow_redirects=True)

@@ -14,6 +14,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.templatetags.static import static
 
 from jobs import conf
+from jobs.version import __version__
 from webapp import env
 from webapp.secret_key import kept_secret_key
 
@@ -355,7 +356,7 @@ LOGGING = {
 UNFOLD = {
     "SITE_TITLE": "Slipway",
     "SITE_HEADER": "Slipway",
-    "SITE_SUBHEADER": "Operator's panel",
+    "SITE_SUBHEADER": f"Operator's panel, {__version__}",
     "SITE_SYMBOL": "sailing",
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _: static("icon.svg")}

@@ -26,4 +26,5 @@ __all__ = [
     "SlipwayError",
     "Upload",
 ]
+# The only place where it stands: the server and both packages read it here.
 __version__ = "0.1.0"

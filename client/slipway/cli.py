@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from slipway import batch_commands
+from slipway import __version__, batch_commands
 from slipway.client import Client
 from slipway.models import Job, Json
 from slipway.terminal import FAILED, as_json, bars, command, err, out, transfer
@@ -17,6 +17,7 @@ from slipway.terminal import FAILED, as_json, bars, command, err, out, transfer
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--url", envvar="SLIPWAY_URL", help="The server [SLIPWAY_URL].")
 @click.option("--key", envvar="SLIPWAY_KEY", help="Your API key [SLIPWAY_KEY].")
+@click.version_option(__version__, prog_name="slipway")
 @click.pass_context
 def main(context: click.Context, url: str, key: str) -> None:
     """Submit GPU jobs to a Slipway server, wait for them, fetch their results."""

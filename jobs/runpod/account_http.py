@@ -7,10 +7,10 @@ import httpx
 
 from jobs.runpod.answers import MAX_ANSWER_BYTES
 from jobs.runpod.errors import Busy, NoAnswer, NotSent, Refused
+from jobs.version import USER_AGENT
 
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
-# Cloudflare answers 403 to bare library agents.
-HEADERS = {"User-Agent": "Slipway/0.1", "Accept": "application/json"}
+HEADERS = {"User-Agent": USER_AGENT, "Accept": "application/json"}
 WORDS_MAX = 300
 
 

@@ -14,6 +14,7 @@ from django.utils.timezone import now
 from jobs import clean_json
 from jobs.failpoints import failpoint
 from jobs.models import Attempt, Batch, Endpoint, Job
+from jobs.redaction import redacted
 from jobs.runpod import RemoteJob
 from jobs.runpod.errors import EndpointNotFound, JobNotFound, Refused, RunPodError
 from jobs.services import alerts, artifacts, endpoints, not_found, progress
@@ -207,7 +208,7 @@ def _record(attempt: Attempt, remote: RemoteJob) -> None:
     if remote.has_output:
         changes["has_output"] = True
     if remote.error is not None:
-        changes["raw_error"] = _text(remote.error)[:ERROR_MAX]
+        changes["raw_error"] = redacted(_text(remote.error))[:ERROR_MAX]
     if REMOTE_WORDS.get(remote.status) in ENDS and attempt.ended_at is None:
         changes["ended_at"] = now()
     changes["delay_ms"] = remote.delay_ms
@@ -218,7 +219,7 @@ def _record(attempt: Attempt, remote: RemoteJob) -> None:
 
 
 def _error_of(remote: RemoteJob) -> tuple[str, str, bool]:
-    """Return (code, message, retryable) of a FAILED job, without its traceback.
+    """Return (code, message, retryable) of a FAILED job, without its traceback and secrets.
 
     A handler that raises sends a JSON text with error_type, error_message and
     error_traceback inside `error` (runpod-python rp_job.py).
@@ -232,7 +233,7 @@ def _error_of(remote: RemoteJob) -> tuple[str, str, bool]:
         detail = None
     if isinstance(detail, dict) and "error_message" in detail:
         text = str(detail["error_message"])
-    return "worker_error", text.split("\ntraceback:")[0].strip(), False
+    return "worker_error", redacted(text.split("\ntraceback:")[0].strip()), False
 
 
 def _text(error: Any) -> str:

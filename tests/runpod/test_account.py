@@ -1,6 +1,5 @@
 """One contract for both account APIs, and what each does in its own way."""
 
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -12,6 +11,7 @@ from jobs.runpod.account import Money, RemoteEndpoint, Template
 from jobs.runpod.errors import Busy, NoAnswer, NotSent, Refused
 from jobs.runpod.graphql import GraphQLAccount
 from jobs.runpod.rest import RestAccount
+from slipway import __version__
 from tests.fake_account import KEY
 
 
@@ -207,4 +207,4 @@ def test_the_key_travels_in_a_header_only():
     [request] = seen
     assert str(request.url) == "https://x.test/graphql"
     assert KEY not in request.content.decode()
-    assert re.fullmatch(r"Slipway/[\d.]+", request.headers["User-Agent"])
+    assert request.headers["User-Agent"] == f"Slipway/{__version__}"

@@ -204,6 +204,15 @@ def test_a_handlers_exception_is_shown_without_its_traceback(runpod):
     assert (job.status, job.error_message) == ("FAILED", "boom")
 
 
+@pytest.mark.parametrize("error", ["{}", '{{"error_message": "{}"}}'])
+def test_no_secret_in_a_handlers_error_is_kept(runpod, settings, error):
+    settings.HUGGING_FACE_TOKEN = "canary-of-the-hub"
+    runpod.says("FAILED", error=error.format("no canary-of-the-hub at x://me:canary@h"))
+    job = look(plain_job(), runpod)
+    assert job.error_message == "no [secret] at x://[secret]@h"
+    assert "canary" not in job.attempts.get().raw_error
+
+
 def test_runpods_time_out_is_ours(runpod):
     runpod.says("TIMED_OUT")
     assert look(make_job("IN_PROGRESS"), runpod).status == "TIMED_OUT"

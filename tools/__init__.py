@@ -1,0 +1,1 @@
+"""What developers run, and no installation: gates and the release."""
