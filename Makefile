@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help up demo test check check-fast fix bench release lock migrations clean
+.PHONY: help up demo test test-all check check-fast fix bench release lock migrations clean
 
 help:  ## Show this list
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
