@@ -28,7 +28,7 @@ NOTHING = 5  # pytest's exit code where no test was chosen
 UNWANTED = {"DATABASE_URL", "REDIS_URL", "DATA_DIR", "PORT", "PUBLIC_URL", "SECRET_KEY"}
 CORES = ("--numprocesses=auto", "--maxprocesses=4")
 # Tests with processes wait more than they compute: more of them than there are cores.
-STACKS = ("--numprocesses=4", "--dist=loadgroup", "--no-loadscope-reorder")
+STACKS = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 EITHER_DATABASE = "not browser and not one_database"
 
 

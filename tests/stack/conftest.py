@@ -1,6 +1,6 @@
 """One running installation for tests that leave it whole; the others start their own.
 
-Tests that share a stack form a group, which one pytest process runs from end to end.
+Tests of one module share a stack and run in one pytest process (`--dist=loadfile`).
 """
 
 import uuid
@@ -32,18 +32,12 @@ LONGEST_FIRST = (
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Group tests with processes by module, kinds also by kind; give them time."""
-    ours = [item for item in items if item.get_closest_marker("stack")]
-    for item in ours:
-        module = item.path.stem
-        kind = getattr(item, "callspec", None) and item.callspec.params.get("workers")
-        item.add_marker(pytest.mark.xdist_group(f"{module}-{kind}" if kind else module))
-        if not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(600))
+    """Sort modules after pytest-randomly; it has shuffled the tests of each, too."""
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
-    ours.sort(key=lambda item: place.get(item.path.stem, len(place)))
-    rest = [item for item in items if not item.get_closest_marker("stack")]
-    items[:] = [*rest, *ours]
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+    for item in items:
+        if item.get_closest_marker("stack") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session")
