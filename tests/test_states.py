@@ -69,10 +69,9 @@ def test_an_end_is_a_status_without_way_out():
     assert {source for source, _ in MOVES} == ACTIVE
 
 
-def test_the_backend_may_time_out_only_what_it_may_have():
-    assert {
-        s for (s, to), by in TABLE.items() if to == JobStatus.TIMED_OUT and "sync" in by
-    } == (REMOTE)
+def test_the_backend_times_out_what_it_may_have_and_nothing_else():
+    timed_out = {pair: by for pair, by in TABLE.items() if pair[1] == "TIMED_OUT"}
+    assert {source for (source, _), by in timed_out.items() if "sync" in by} == REMOTE
 
 
 def test_every_active_status_reaches_every_kind_of_end():
