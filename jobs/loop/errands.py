@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import Error as DatabaseError
 
 from jobs.loop.channel import Channel
+from jobs.loop.clock import Clock
 from jobs.loop.pace import NOT_FOUND_PAUSE, TROUBLE_PAUSE
 from jobs.models import Attempt, Endpoint, Job
 from jobs.runpod import RemoteJob
@@ -25,6 +26,8 @@ CANCEL_PAUSE = 5.0
 
 class Loop(Protocol):
     """What errands need of the shift they belong to."""
+
+    clock: Clock
 
     async def in_db(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Run database work in a thread."""
@@ -105,7 +108,7 @@ class Errands:
             channel.learned_end(poll.attempt_id)
 
     async def _cancel(self, channel: Channel, poll: Poll) -> None:
-        time = asyncio.get_running_loop().time()
+        time = self._loop.clock.monotonic()
         last = self._cancelled_at.get(poll.job_id, -CANCEL_PAUSE)
         if not poll.cancel_requested_at or time - last < CANCEL_PAUSE:
             return

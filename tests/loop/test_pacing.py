@@ -7,8 +7,6 @@ import pytest
 from django.utils.timezone import now
 
 from jobs import conf
-from jobs.loop import breaker as breakers
-from jobs.loop import budget as budgets
 from jobs.loop.breaker import Breaker
 from jobs.loop.budget import Budget
 from jobs.loop.pace import NOT_FOUND_PAUSE, Pace
@@ -26,15 +24,12 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(budgets, "time", clock)
-    monkeypatch.setattr(breakers, "time", clock)
-    return clock
+def clock():
+    return Clock()
 
 
 def test_a_budget_is_never_exceeded_in_any_ten_seconds(clock):
-    budget, sent = Budget(180), []
+    budget, sent = Budget(180, clock), []
     for _ in range(3000):
         clock.now += 0.01
         count = budget.available()
@@ -46,13 +41,13 @@ def test_a_budget_is_never_exceeded_in_any_ten_seconds(clock):
 
 
 def test_a_budget_does_not_save_up_for_a_storm(clock):
-    budget = Budget(180)
+    budget = Budget(180, clock)
     clock.now += 3600
     assert budget.available() == 45
 
 
 def test_five_failures_open_the_breaker_and_one_answer_closes_it(clock):
-    breaker = Breaker()
+    breaker = Breaker(clock)
     opened = [breaker.failed() for _ in range(5)]
     assert opened == [False] * 4 + [True]
     assert not breaker.may_call()
@@ -64,7 +59,7 @@ def test_five_failures_open_the_breaker_and_one_answer_closes_it(clock):
 
 
 def test_half_of_twenty_failures_open_it_too(clock):
-    breaker = Breaker()
+    breaker = Breaker(clock)
     for _ in range(10):
         breaker.succeeded()
         opened = breaker.failed()
@@ -72,7 +67,7 @@ def test_half_of_twenty_failures_open_it_too(clock):
 
 
 def test_each_failed_probe_doubles_the_pause_up_to_five_minutes(clock):
-    breaker = Breaker()
+    breaker = Breaker(clock)
     breaker.failed(at_once=True)
     for pause in (30, 60, 120, 240, 300, 300):
         clock.now += pause - 1
@@ -83,7 +78,7 @@ def test_each_failed_probe_doubles_the_pause_up_to_five_minutes(clock):
 
 
 def test_calls_that_left_before_it_opened_do_not_count_as_the_probe(clock):
-    breaker = Breaker()
+    breaker = Breaker(clock)
     breaker.failed(at_once=True)
     for _ in range(30):
         breaker.failed()
