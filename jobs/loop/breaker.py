@@ -33,15 +33,15 @@ class Breaker:
         return self.openings > 0
 
     def may_call(self) -> bool:
-        """Whether a call may go now; while open, this grants the probe."""
-        if not self.is_open:
-            return True
-        if self._clock.monotonic() < self._until:
-            return False
-        self._is_probing = True
-        # One at a time, and another one if it never reports back.
-        self._until = self._clock.monotonic() + self._pause
-        return True
+        """Whether a call may go now; while open, that is the probe."""
+        return not self.is_open or self._clock.monotonic() >= self._until
+
+    def calls(self) -> None:
+        """A call goes. Not before there is one: a probe that nobody needs is lost."""
+        if self.is_open:
+            self._is_probing = True
+            # One at a time, and another one if it never reports back.
+            self._until = self._clock.monotonic() + self._pause
 
     def succeeded(self) -> bool:
         """A call got an answer; return whether this closed the breaker."""

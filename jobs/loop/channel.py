@@ -110,6 +110,18 @@ class Channel:
             return max(0, room)
         return 1 if self.breaker.may_call() else 0
 
+    def asks(self, job_id: UUID) -> None:
+        """A GET /status goes."""
+        self.statuses.spend()
+        self.asking.add(job_id)
+        self.breaker.calls()
+
+    def sends(self, job_id: UUID) -> None:
+        """A POST /run goes."""
+        self.runs.spend()
+        self.sending.add(job_id)
+        self.breaker.calls()
+
     def window(self) -> int | None:
         """Return how many more jobs RunPod may hold; None means any number."""
         workers = sum(self.health.workers.values()) if self.health else 0

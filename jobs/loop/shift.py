@@ -176,8 +176,7 @@ class Shift:
             busy = list(channel.asking)
             polls = tracking.due_polls
             for poll in await self.in_db(polls, channel.endpoint, room, busy):
-                channel.statuses.spend()
-                channel.asking.add(poll.job_id)
+                channel.asks(poll.job_id)
                 self.spawn(self.errands.ask(channel, poll))
         if work.has_held:
             await self._release(channel)
@@ -195,8 +194,7 @@ class Shift:
             return
         sending = list(channel.sending)
         for job in await self.in_db(_pick, channel, room, sending):
-            channel.runs.spend()
-            channel.sending.add(job.pk)
+            channel.sends(job.pk)
             self.spawn(self.errands.send(channel, job))
 
     async def alert(self, channel: Channel, code: str) -> None:
