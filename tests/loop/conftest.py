@@ -5,6 +5,7 @@ import pytest
 from jobs.loop import shift
 from tests.factories import make_endpoint
 from tests.loop.backend import Backend
+from tests.loop.client import ErrandLoop
 from tests.loop.clock import SHIFT_SECONDS, SteppedClock, StoppedClock
 
 
@@ -54,3 +55,9 @@ def work(stepped):
 def endpoint(backend):
     """An endpoint whose jobs the backend has."""
     return make_endpoint(contract="plain", api_base=backend.url, release_window=None)
+
+
+@pytest.fixture
+def loop(clock):
+    """What errands need of a shift, with one endpoint."""
+    return ErrandLoop(make_endpoint(contract="plain"), clock)

@@ -1,9 +1,12 @@
-"""Polls for tests, as `tracking.due_polls` returns them."""
+"""Polls as `tracking.due_polls` returns them, and answers to them."""
 
 import uuid
 
 from django.utils.timezone import now
 
+from jobs.models import Job
+from jobs.runpod import RemoteJob
+from jobs.services import tracking
 from jobs.services.tracking import Poll
 
 
@@ -22,3 +25,15 @@ def make_poll(**fields):
         "started_at": at,
     }
     return Poll(**{**values, **fields})
+
+
+def due_poll(job):
+    """Return the poll of a job whose time has come."""
+    Job.objects.filter(pk=job.pk).update(due_at=now())
+    polls = tracking.due_polls(job.endpoint, 99, ())
+    return next(poll for poll in polls if poll.job_id == job.pk)
+
+
+def remote(status, **fields):
+    """Return an answer of RunPod about a job."""
+    return RemoteJob("job-u1", status, **fields)
