@@ -24,7 +24,16 @@ from jobs.loop.errands import Errands
 from jobs.loop.pace import SAMPLES, Pace
 from jobs.models import Endpoint, Job, Lease
 from jobs.runpod import AsyncEndpointClient
-from jobs.services import alerts, batches, endpoints, reconcile, release, sync, tracking
+from jobs.services import (
+    alerts,
+    attempts,
+    batches,
+    endpoints,
+    reconcile,
+    release,
+    sync,
+    tracking,
+)
 from jobs.services.tracking import Work
 
 logger = logging.getLogger(__name__)
@@ -34,6 +43,7 @@ THREADS = 4
 KEEP_ALIVE_SECONDS = 1.5  # less than any server's, so no request meets a closing door
 DRAIN_SECONDS = 4.0
 LOW_QUANTILE = 0.05
+LOSERS_AT_ONCE = 10
 # Set when this process is asked to end: shifts then end early.
 is_ending = threading.Event()
 # What this process has learned of each endpoint, from shift to shift.
@@ -130,7 +140,7 @@ class Shift:
             await self._take_steps()
         if self.clock.monotonic() - self._swept_at > 1:
             self._swept_at = self.clock.monotonic()
-            self.spawn(self.errands.stop_losers(self._channels))
+            await self._stop_losers()
 
     async def _feed(self) -> None:
         """Bring batches on, beside the ticks: the loop does not wait for them."""
@@ -143,6 +153,12 @@ class Shift:
         for pk, takes in await self.in_db(tracking.due_steps, list(self._busy)):
             self._busy.add(pk)
             self.spawn(self.errands.step(pk, takes, self._busy))
+
+    async def _stop_losers(self) -> None:
+        """Also where no job is left: the attempts go on, and cost."""
+        for attempt in await self.in_db(attempts.unwanted, LOSERS_AT_ONCE):
+            channel = await self._channel(attempt.job.endpoint)
+            self.spawn(self.errands.stop_loser(channel, attempt))
 
     async def _channel(self, endpoint: Endpoint) -> Channel:
         channel = self._channels.get(endpoint.pk)

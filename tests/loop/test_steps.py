@@ -1,17 +1,16 @@
-"""Steps that may end a process, wishes to cancel, and losers."""
+"""Steps that may end a process, and wishes to cancel."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 from django.db import OperationalError
 from django.utils.timezone import now
 
-from jobs.models import Attempt, Job
-from jobs.runpod import RemoteJob
-from jobs.runpod.errors import Busy, JobNotFound, NoAnswer, NotSent, Refused
+from jobs.models import Job
+from jobs.runpod.errors import Busy, JobNotFound, NoAnswer, NotSent
 from jobs.services import reconcile, sync
-from tests.factories import make_endpoint, make_job
-from tests.loop.client import ScriptedClient
+from tests.factories import make_job
 from tests.loop.polls import due_poll, remote
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
@@ -108,35 +107,24 @@ def test_an_answer_that_cannot_be_applied_counts_like_a_death(loop, monkeypatch)
 
 # --- poison goes alone ----------------------------------------------------------------
 class Company:
-    """How many do something at once; `enter` waits for others to come, if they may."""
+    """Counts how many are at the database at once, if nothing keeps them apart."""
 
-    def __init__(self):
+    def __init__(self, loop):
         self.now = self.most = 0
+        self.really, loop.in_db = loop.in_db, self.in_db
 
     async def in_db(self, function, *args):
         self.now += 1
         self.most = max(self.most, self.now)
         for _ in range(9):
-            await self.turn()
+            await asyncio.sleep(0)  # let the others come
         self.now -= 1
         return await self.really(function, *args)
-
-    def watch(self, loop, turn):
-        self.really, self.turn = loop.in_db, turn
-        loop.in_db = self.in_db
-
-
-async def pass_on():
-    """Let the other coroutines go on."""
-    import asyncio  # noqa: PLC0415
-
-    await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(("takes", "at_once"), [(0, 3), (1, 1)])
 def test_steps_go_together_unless_the_last_one_ended_a_process(takes, at_once, loop):
-    company = Company()
-    company.watch(loop, pass_on)
+    company = Company(loop)
     jobs = [make_job("UNCONFIRMED") for _ in range(3)]
     loop.do_all(*((loop.errands.step, job.pk, takes, {job.pk}) for job in jobs))
     assert company.most == at_once
@@ -146,12 +134,10 @@ def test_steps_go_together_unless_the_last_one_ended_a_process(takes, at_once, l
 def test_answers_are_heard_together_unless_the_last_one_ended_a_process(
     takes, at_once, loop
 ):
-    company = Company()
-    loop.client.answers["status"] = NoAnswer("")
     loop.client.answers["status"] = JobNotFound("404")
     jobs = [make_job("IN_PROGRESS", takes=takes) for _ in range(3)]
     polls = [due_poll(job) for job in jobs]
-    company.watch(loop, pass_on)
+    company = Company(loop)
     loop.do_all(*((loop.errands.ask, loop.channel, poll) for poll in polls))
     assert company.most == at_once
     assert Job.objects.filter(not_found_count=1).count() == 3
@@ -217,61 +203,3 @@ def test_a_wish_that_had_to_wait_is_fulfilled_as_soon_as_it_may(loop):
     loop.clock.now += 0.2
     ask(loop, job)
     assert loop.client.cancelled == ["job-u1"]
-
-
-# --- losers ---------------------------------------------------------------------------
-def loser(name, **fields):
-    job = make_job("IN_QUEUE", attempt_no=2, **fields)
-    return Attempt.objects.create(job=job, number=1, runpod_id=name, is_unwanted=True)
-
-
-def stop_losers(loop):
-    channels = {loop.channel.endpoint.pk: loop.channel}
-    loop.do(loop.errands.stop_losers, channels)
-    rows = Attempt.objects.filter(is_unwanted=True)
-    return set(rows.values_list("runpod_id", flat=True))
-
-
-@pytest.mark.parametrize(
-    "answer", [RemoteJob("loser", "CANCELLED"), JobNotFound(""), Refused("", status=400)]
-)  # fmt: skip
-def test_a_loser_is_stopped_once_whatever_is_said(answer, loop):
-    attempt = loser("loser")
-    loop.client.answers["cancel"] = answer
-    assert stop_losers(loop) == set()
-    stop_losers(loop)
-    assert loop.client.cancelled == ["loser"]
-    attempt.refresh_from_db()
-    assert attempt.ended_at is not None
-
-
-def test_a_loser_of_whom_nothing_was_heard_is_stopped_again_and_holds_up_nobody(loop):
-    loser("first")
-    loser("second")
-    loop.client.answers["cancel"] = NoAnswer("cut")
-    assert stop_losers(loop) == {"first", "second"}
-    assert sorted(loop.client.cancelled) == ["first", "second"]
-
-
-def test_losers_of_an_endpoint_without_work_hold_up_nobody(loop):
-    loser("elsewhere", endpoint=make_endpoint("other"))
-    loser("here")
-    assert stop_losers(loop) == {"elsewhere"}
-    assert loop.client.cancelled == ["here"]
-
-
-def test_losers_are_stopped_at_their_own_endpoint(loop):
-    other = loop.channel_of(make_endpoint("other"), ScriptedClient())
-    loser("there", endpoint=other.endpoint)
-    channels = {c.endpoint.pk: c for c in (loop.channel, other)}
-    loop.do(loop.errands.stop_losers, channels)
-    assert (loop.client.cancelled, other.client.cancelled) == ([], ["there"])
-
-
-def test_losers_wait_for_the_budget(loop):
-    for n in range(3):
-        loser(f"j{n}")
-    assert len(stop_losers(loop)) == 1
-    assert len(loop.client.cancelled) == 2
-    loop.clock.now += 1
-    assert stop_losers(loop) == set()

@@ -10,7 +10,7 @@ from jobs.loop import channel as channels
 from jobs.models import Alert, Attempt, Endpoint, Job
 from jobs.services import batches, reconcile, sync
 from tests.factories import make_batch, make_endpoint, make_job
-from tests.loop.backend import CUT, ENDPOINT_NOT_FOUND, HOLD
+from tests.loop.backend import ENDPOINT_NOT_FOUND, HOLD
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 HOUR = timedelta(hours=1)
@@ -170,7 +170,7 @@ def test_a_job_past_every_deadline_is_timed_out_when_a_shift_meets_it(
     assert (job.status, backend.asked()) == ("TIMED_OUT", [])
 
 
-# --- steps and losers -----------------------------------------------------------------
+# --- steps -----------------------------------------------------------------
 def test_a_step_without_a_remote_call_is_taken(work, endpoint):
     job = make_job("UNCONFIRMED", endpoint=endpoint, runpod_id="")
     Job.objects.update(moved_at=now() - HOUR)
@@ -193,28 +193,6 @@ def test_a_step_that_waits_for_others_is_not_taken_twice(
     stepped.is_patient = False
     work(0.0, 0.0, 0.0)
     assert sorted(taken) == sorted(job.pk for job in jobs)
-
-
-def loser(endpoint, name):
-    job = make_job("IN_QUEUE", endpoint=endpoint, due_at=now() + HOUR, attempt_no=2)
-    return Attempt.objects.create(job=job, number=1, runpod_id=name, is_unwanted=True)
-
-
-def test_an_attempt_that_lost_is_stopped(work, backend, endpoint):
-    attempt = loser(endpoint, "loser")
-    work(0.9, lambda: loser(endpoint, "another"), 0.9)
-    assert backend.asked("cancel") == ["loser", "another"]
-    attempt.refresh_from_db()
-    assert not attempt.is_unwanted
-
-
-def test_whoever_does_not_hear_that_it_lost_is_told_each_second(
-    work, backend, endpoint
-):
-    loser(endpoint, "loser")
-    backend.answers["cancel"] = CUT
-    work(0.0, 0.0, 0.0, 0.4)  # ticks at 0, 0.2, 0.4, 0.6 and 1.2 s
-    assert backend.asked("cancel") == ["loser"] * 2
 
 
 # --- batches --------------------------------------------------------------------------
