@@ -1,7 +1,8 @@
 """Leaving an endpoint alone while it is in trouble."""
 
-import time
 from collections import deque
+
+from jobs.loop.clock import CLOCK, Clock
 
 IN_A_ROW = 5
 WINDOW_SECONDS = 60.0
@@ -17,7 +18,8 @@ class Breaker:
     (the probe) may go; its answer closes the breaker, its failure opens it again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = CLOCK) -> None:
+        self._clock = clock
         self._results: deque[tuple[float, bool]] = deque(maxlen=WINDOW_SIZE)
         self._failures = 0
         self._pause = FIRST_PAUSE_SECONDS
@@ -31,19 +33,19 @@ class Breaker:
         return self.openings > 0
 
     def may_call(self) -> bool:
-        """Whether a call may go now; while open, this grants the probe."""
-        if not self.is_open:
-            return True
-        if time.monotonic() < self._until:
-            return False
-        self._is_probing = True
-        # One at a time, and another one if it never reports back.
-        self._until = time.monotonic() + self._pause
-        return True
+        """Whether a call may go now; while open, that is the probe."""
+        return not self.is_open or self._clock.monotonic() >= self._until
+
+    def calls(self) -> None:
+        """A call goes. Not before there is one: a probe that nobody needs is lost."""
+        if self.is_open:
+            self._is_probing = True
+            # One at a time, and another one if it never reports back.
+            self._until = self._clock.monotonic() + self._pause
 
     def succeeded(self) -> bool:
         """A call got an answer; return whether this closed the breaker."""
-        self._results.append((time.monotonic(), True))
+        self._results.append((self._clock.monotonic(), True))
         self._failures = 0
         was_open = self.is_open
         if was_open:
@@ -54,7 +56,7 @@ class Breaker:
 
     def failed(self, *, at_once: bool = False) -> bool:
         """A call got none; return whether this opened the breaker (again)."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if self.is_open:
             if self._is_probing:  # else: a call that left before we opened
                 self._pause = min(MAX_PAUSE_SECONDS, self._pause * 2)

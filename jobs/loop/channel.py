@@ -5,7 +5,6 @@ webhooks outlive them. Nothing in it is needed after a crash.
 """
 
 import logging
-import time
 from collections import defaultdict
 from datetime import datetime
 from typing import Any
@@ -14,6 +13,7 @@ from uuid import UUID
 from jobs import conf
 from jobs.loop.breaker import Breaker
 from jobs.loop.budget import Budget
+from jobs.loop.clock import CLOCK, Clock
 from jobs.loop.pace import SAMPLES, Pace
 from jobs.models import Endpoint
 from jobs.runpod import AsyncEndpointClient, Health, RemoteJob
@@ -50,13 +50,14 @@ class Channel:
 
     client: AsyncEndpointClient
 
-    def __init__(self, endpoint: Endpoint, pace: Pace) -> None:
+    def __init__(self, endpoint: Endpoint, pace: Pace, clock: Clock = CLOCK) -> None:
+        self._clock = clock
         self.endpoint = endpoint
         self.pace = pace
-        self.statuses = Budget(conf.STATUS_PER_SECOND)
-        self.runs = Budget(conf.RUN_PER_SECOND)
-        self.cancels = Budget(conf.CANCEL_PER_SECOND)
-        self.breaker = Breaker()
+        self.statuses = Budget(conf.STATUS_PER_SECOND, clock)
+        self.runs = Budget(conf.RUN_PER_SECOND, clock)
+        self.cancels = Budget(conf.CANCEL_PER_SECOND, clock)
+        self.breaker = Breaker(clock)
         self.has_alert = True  # until a good answer has resolved what may be left open
         self.health: Health | None = None
         self.is_health_known = False  # asked once, whatever came of it
@@ -85,19 +86,19 @@ class Channel:
     @property
     def is_stale(self) -> bool:
         """Whether nobody has looked for so long that a new channel knows better."""
-        return time.monotonic() - self.looked_at > STALE_SECONDS
+        return self._clock.monotonic() - self.looked_at > STALE_SECONDS
 
     # --- how much may go now ----------------------------------------------------------
     def status_room(self) -> int:
         """Return how many jobs may be asked about now."""
-        if time.monotonic() < self._status_from:
+        if self._clock.monotonic() < self._status_from:
             return 0
         room = min(self.statuses.available(), MANY_AT_ONCE - len(self.asking))
         return self._guarded(room)
 
     def run_room(self) -> int:
         """Return how many jobs may be handed over now, apart from the window."""
-        if time.monotonic() < self._run_from:
+        if self._clock.monotonic() < self._run_from:
             return 0
         room = min(self.runs.available(), RUNS_AT_ONCE - len(self.sending))
         if self.endpoint.unreachable_at:
@@ -108,6 +109,18 @@ class Channel:
         if room <= 0 or not self.breaker.is_open:
             return max(0, room)
         return 1 if self.breaker.may_call() else 0
+
+    def asks(self, job_id: UUID) -> None:
+        """A GET /status goes."""
+        self.statuses.spend()
+        self.asking.add(job_id)
+        self.breaker.calls()
+
+    def sends(self, job_id: UUID) -> None:
+        """A POST /run goes."""
+        self.runs.spend()
+        self.sending.add(job_id)
+        self.breaker.calls()
 
     def window(self) -> int | None:
         """Return how many more jobs RunPod may hold; None means any number."""
@@ -131,7 +144,7 @@ class Channel:
                 # The others are raised where the job hears of them.
                 return "" if outcome.status in alerts.OF_STATUS else "no_answers"
             case EndpointNotFound():
-                self._run_from = time.monotonic() + UNREACHABLE_PAUSE
+                self._run_from = self._clock.monotonic() + UNREACHABLE_PAUSE
             case _:
                 return self._succeeded(outcome)
         return ""
@@ -139,7 +152,7 @@ class Channel:
     def _slow_down(self, route: str, retry_after: float | None) -> None:
         pause = retry_after if retry_after is not None else self._busy_pause
         self._busy_pause = min(MAX_BUSY_PAUSE, self._busy_pause * 2)
-        until = time.monotonic() + max(0.1, pause)
+        until = self._clock.monotonic() + max(0.1, pause)
         if route == "run":
             self._run_from = max(self._run_from, until)
         else:
@@ -183,11 +196,11 @@ class Channel:
     def look_due(self) -> bool:
         """Whether it is time to count and to ask for /health."""
         pause = float(conf.HEALTH_PAUSE_SECONDS)
-        return time.monotonic() - self.looked_at >= pause
+        return self._clock.monotonic() - self.looked_at >= pause
 
     def look(self) -> None:
         """Count our jobs there, and find out who may be running. Touches the database."""
-        self.looked_at = time.monotonic()
+        self.looked_at = self._clock.monotonic()
         self.counts = tracking.counts(self.endpoint)
         running = self.counts.get(JobStatus.IN_PROGRESS, 0)
         waiting = self.counts.get(JobStatus.IN_QUEUE, 0)
@@ -241,11 +254,11 @@ class Channel:
     def learned_end(self, attempt_id: UUID) -> None:
         """One of our jobs ended here."""
         self._learned_ends += 1
-        self._ended.append((time.monotonic(), attempt_id))
+        self._ended.append((self._clock.monotonic(), attempt_id))
 
     def _judge_webhooks(self) -> None:
         """Did the doorbell ring for what has ended? It may ring after we have asked."""
-        until = time.monotonic() - RING_SECONDS
+        until = self._clock.monotonic() - RING_SECONDS
         ripe = [attempt for at, attempt in self._ended if at <= until]
         if ripe:
             self._ended = [pair for pair in self._ended if pair[0] > until]

@@ -10,10 +10,11 @@ from uuid import UUID
 from django.db import Error as DatabaseError
 
 from jobs.loop.channel import Channel
+from jobs.loop.clock import Clock
 from jobs.loop.pace import NOT_FOUND_PAUSE, TROUBLE_PAUSE
 from jobs.models import Attempt, Endpoint, Job
 from jobs.runpod import RemoteJob
-from jobs.runpod.errors import Busy, NoAnswer, RunPodError
+from jobs.runpod.errors import Busy, NoAnswer, NotSent, RunPodError
 from jobs.services import attempts, reconcile, submission, sync, tracking
 from jobs.services.tracking import Poll
 from jobs.states import REMOTE, JobStatus
@@ -25,6 +26,8 @@ CANCEL_PAUSE = 5.0
 
 class Loop(Protocol):
     """What errands need of the shift they belong to."""
+
+    clock: Clock
 
     async def in_db(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Run database work in a thread."""
@@ -42,6 +45,7 @@ class Errands:
         # takes no other with it.
         self._suspects = asyncio.Lock()
         self._cancelled_at: dict[UUID, float] = {}
+        self._stopping: set[UUID] = set()
 
     # --- handing over -----------------------------------------------------------------
     async def send(self, channel: Channel, job: Job) -> None:
@@ -105,7 +109,7 @@ class Errands:
             channel.learned_end(poll.attempt_id)
 
     async def _cancel(self, channel: Channel, poll: Poll) -> None:
-        time = asyncio.get_running_loop().time()
+        time = self._loop.clock.monotonic()
         last = self._cancelled_at.get(poll.job_id, -CANCEL_PAUSE)
         if not poll.cancel_requested_at or time - last < CANCEL_PAUSE:
             return
@@ -141,20 +145,21 @@ class Errands:
         finally:
             busy.discard(pk)
 
-    async def stop_losers(self, channels: dict[int, Channel]) -> None:
-        """Tell RunPod to stop attempts that another attempt has made useless."""
-        for attempt in await self._loop.in_db(attempts.unwanted, 10):
-            channel = channels.get(attempt.job.endpoint_id)
-            if channel is None or channel.cancels.available() < 1:
-                continue
-            channel.cancels.spend()
-            try:
-                await channel.client.cancel(attempt.runpod_id)
-            except NoAnswer:
-                continue
-            except RunPodError as error:
-                logger.info("attempt=%s needs no stopping: %s", attempt.pk, error)
-            await self._loop.in_db(attempts.stopped, attempt)
+    async def stop_loser(self, channel: Channel, attempt: Attempt) -> None:
+        """Tell RunPod to stop an attempt that another attempt has made useless."""
+        if attempt.pk in self._stopping or channel.cancels.available() < 1:
+            return
+        channel.cancels.spend()
+        self._stopping.add(attempt.pk)
+        try:
+            await channel.client.cancel(attempt.runpod_id)
+        except (NoAnswer, NotSent, Busy):
+            return  # it may not have heard us: soon again
+        except RunPodError as error:
+            logger.info("attempt=%s needs no stopping: %s", attempt.pk, error)
+        finally:
+            self._stopping.discard(attempt.pk)
+        await self._loop.in_db(attempts.stopped, attempt)
 
     @asynccontextmanager
     async def _alone_if(self, *, suspect: bool) -> AsyncIterator[None]:

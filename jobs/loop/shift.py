@@ -8,7 +8,6 @@ import asyncio
 import logging
 import math
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -20,11 +19,21 @@ from django.db import connection, connections
 
 from jobs import conf
 from jobs.loop.channel import OVER, Channel
+from jobs.loop.clock import CLOCK, Clock
 from jobs.loop.errands import Errands
 from jobs.loop.pace import SAMPLES, Pace
 from jobs.models import Endpoint, Job, Lease
 from jobs.runpod import AsyncEndpointClient
-from jobs.services import alerts, batches, endpoints, reconcile, release, sync, tracking
+from jobs.services import (
+    alerts,
+    attempts,
+    batches,
+    endpoints,
+    reconcile,
+    release,
+    sync,
+    tracking,
+)
 from jobs.services.tracking import Work
 
 logger = logging.getLogger(__name__)
@@ -34,19 +43,20 @@ THREADS = 4
 KEEP_ALIVE_SECONDS = 1.5  # less than any server's, so no request meets a closing door
 DRAIN_SECONDS = 4.0
 LOW_QUANTILE = 0.05
+LOSERS_AT_ONCE = 10
 # Set when this process is asked to end: shifts then end early.
 is_ending = threading.Event()
 # What this process has learned of each endpoint, from shift to shift.
 _known: dict[int, Channel] = {}
 
 
-def work(seconds: float) -> bool:
+def work(seconds: float, clock: Clock = CLOCK) -> bool:
     """Do one shift, unless another process has one; return whether it was done."""
     if is_ending.is_set():
         return False
     with Lease.held(LEASE, seconds=conf.SHIFT_LEASE_SECONDS) as holder:
         if holder:
-            asyncio.run(Shift(holder).run(seconds))
+            asyncio.run(Shift(holder, clock).run(seconds))
     if holder:
         connections.close_all()
     return bool(holder)
@@ -59,32 +69,33 @@ def _take(holder: str) -> bool:
 class Shift:
     """The loop, while one process holds its lease."""
 
-    def __init__(self, holder: str) -> None:
+    def __init__(self, holder: str, clock: Clock = CLOCK) -> None:
         self._holder = holder
+        self.clock = clock
         # SQLite has one writer: more threads would only wait for each other.
         self._width = 1 if connection.vendor == "sqlite" else THREADS
         self._threads = ThreadPoolExecutor(self._width, thread_name_prefix="loop")
         self._channels: dict[int, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[UUID] = set()
-        self._renewed_at = time.monotonic()
+        self._renewed_at = self.clock.monotonic()
         self._swept_at = self._fed_at = 0.0
         self.errands = Errands(self)
 
     async def run(self, seconds: float) -> None:
         """Tick until the time is over, the lease is lost, or the process ends."""
-        until = time.monotonic() + seconds
+        until = self.clock.monotonic() + seconds
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
         try:
             async with aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar()
             ) as self._session:
                 await self.in_db(reconcile.doubt_orphans)
-                while time.monotonic() < until and not is_ending.is_set():
+                while self.clock.monotonic() < until and not is_ending.is_set():
                     if not await self._has_lease():
                         break
                     await self._tick()
-                    await asyncio.sleep(conf.TICK_SECONDS)
+                    await self.clock.sleep(conf.TICK_SECONDS)
                 await self._drain()
         finally:
             self._close_threads()
@@ -112,14 +123,14 @@ class Shift:
             logger.exception("an errand of the loop failed")
 
     async def _has_lease(self) -> bool:
-        if time.monotonic() - self._renewed_at < conf.SHIFT_LEASE_SECONDS / 4:
+        if self.clock.monotonic() - self._renewed_at < conf.SHIFT_LEASE_SECONDS / 4:
             return True
-        self._renewed_at = time.monotonic()
+        self._renewed_at = self.clock.monotonic()
         return await self.in_db(_take, self._holder)
 
     # --- one tick ---------------------------------------------------------------------
     async def _tick(self) -> None:
-        if time.monotonic() - self._fed_at > conf.BATCH_PAUSE_SECONDS:
+        if self.clock.monotonic() - self._fed_at > conf.BATCH_PAUSE_SECONDS:
             self._fed_at = math.inf  # until this one is done
             self.spawn(self._feed())
         works = await self.in_db(tracking.work)
@@ -127,21 +138,27 @@ class Shift:
             await self._tick_channel(await self._channel(work.endpoint), work)
         if any(work.has_steps for work in works):
             await self._take_steps()
-        if time.monotonic() - self._swept_at > 1:
-            self._swept_at = time.monotonic()
-            self.spawn(self.errands.stop_losers(self._channels))
+        if self.clock.monotonic() - self._swept_at > 1:
+            self._swept_at = self.clock.monotonic()
+            await self._stop_losers()
 
     async def _feed(self) -> None:
         """Bring batches on, beside the ticks: the loop does not wait for them."""
         try:
             await self.in_db(batches.feed)
         finally:
-            self._fed_at = time.monotonic()
+            self._fed_at = self.clock.monotonic()
 
     async def _take_steps(self) -> None:
         for pk, takes in await self.in_db(tracking.due_steps, list(self._busy)):
             self._busy.add(pk)
             self.spawn(self.errands.step(pk, takes, self._busy))
+
+    async def _stop_losers(self) -> None:
+        """Also where no job is left: the attempts go on, and cost."""
+        for attempt in await self.in_db(attempts.unwanted, LOSERS_AT_ONCE):
+            channel = await self._channel(attempt.job.endpoint)
+            self.spawn(self.errands.stop_loser(channel, attempt))
 
     async def _channel(self, endpoint: Endpoint) -> Channel:
         channel = self._channels.get(endpoint.pk)
@@ -156,7 +173,8 @@ class Shift:
         channel = _known.get(endpoint.pk)
         is_other = channel and channel.endpoint.base_url != endpoint.base_url
         if channel is None or is_other or channel.is_stale:
-            channel = Channel(endpoint, await self.in_db(_pace_of, endpoint))
+            pace = await self.in_db(_pace_of, endpoint)
+            channel = Channel(endpoint, pace, self.clock)
         url, key = endpoint.base_url, endpoint.client_key
         channel.begin_shift(AsyncEndpointClient(self._session, url, key))
         self._channels[endpoint.pk] = _known[endpoint.pk] = channel
@@ -165,7 +183,7 @@ class Shift:
     async def _tick_channel(self, channel: Channel, work: Work) -> None:
         await self._flush(channel)
         if channel.look_due():
-            channel.looked_at = time.monotonic()
+            channel.looked_at = self.clock.monotonic()
             await self.in_db(_look, channel, work)
             if channel.endpoint.client_key:
                 self.spawn(self.errands.ask_health(channel))
@@ -174,8 +192,7 @@ class Shift:
             busy = list(channel.asking)
             polls = tracking.due_polls
             for poll in await self.in_db(polls, channel.endpoint, room, busy):
-                channel.statuses.spend()
-                channel.asking.add(poll.job_id)
+                channel.asks(poll.job_id)
                 self.spawn(self.errands.ask(channel, poll))
         if work.has_held:
             await self._release(channel)
@@ -193,8 +210,7 @@ class Shift:
             return
         sending = list(channel.sending)
         for job in await self.in_db(_pick, channel, room, sending):
-            channel.runs.spend()
-            channel.sending.add(job.pk)
+            channel.sends(job.pk)
             self.spawn(self.errands.send(channel, job))
 
     async def alert(self, channel: Channel, code: str) -> None:

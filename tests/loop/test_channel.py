@@ -1,96 +1,259 @@
-"""What the loop knows of an endpoint, and keeps from shift to shift."""
-
-import asyncio
-import time
+"""What a channel hears of its endpoint, and how many requests it lets go then."""
 
 import pytest
+from django.utils.timezone import now
 
-from jobs.loop import shift
 from jobs.loop.channel import OVER, Channel
 from jobs.loop.pace import Pace
-from jobs.loop.shift import Shift
 from jobs.models import Endpoint
 from jobs.runpod import Health, RemoteJob
-from jobs.runpod.errors import Busy, EndpointNotFound, NoAnswer, Refused
-from tests.factories import make_endpoint
+from jobs.runpod.errors import (
+    Busy,
+    EndpointNotFound,
+    JobNotFound,
+    NoAnswer,
+    NotSent,
+    Refused,
+)
+from tests.loop.polls import make_poll
+
+ROUTES = ["run", "status"]
+WELL = RemoteJob("x", "IN_QUEUE")
 
 
-def make_channel(**fields):
-    return Channel(Endpoint(slug="e", **fields), Pace([], 0))
+@pytest.fixture
+def channel(clock):
+    return Channel(Endpoint(slug="e"), Pace([], 0), clock)
 
 
-def test_retry_after_outlives_a_shift():
-    channel = make_channel()
-    channel.heard(Busy("429", retry_after=600), route="run")
+def rooms(channel):
+    """Return whether jobs may be sent, and asked about."""
+    return {"run": channel.run_room() > 0, "status": channel.status_room() > 0}
+
+
+def busy(retry_after=None):
+    return Busy("429", retry_after=retry_after)
+
+
+# --- 429 and Retry-After --------------------------------------------------------------
+@pytest.mark.parametrize(("route", "other"), [ROUTES, ROUTES[::-1]])
+def test_retry_after_is_kept_for_its_route_and_outlives_a_shift(
+    route, other, clock, channel
+):
+    assert channel.heard(busy(600), route=route) == ""
     channel.begin_shift(None)
-    assert (channel.run_room(), channel.status_room() > 0) == (0, True)
+    clock.now += 599
+    assert rooms(channel) == {route: False, other: True}
+    clock.now += 1
+    assert rooms(channel) == {route: True, other: True}
 
 
-def test_a_breakers_pause_outlives_a_shift_and_the_second_opening_alerts():
-    channel = make_channel()
-    codes = [channel.heard(NoAnswer("cut"), route="status") for _ in range(5)]
-    assert codes == [""] * 5
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_shorter_retry_after_does_not_cut_a_longer_one_short(route, clock, channel):
+    channel.heard(busy(60), route=route)
+    channel.heard(busy(1), route=route)
+    clock.now += 30
+    assert not rooms(channel)[route]
+
+
+def test_without_retry_after_the_pauses_double_up_to_ten_minutes(clock, channel):
+    for pause in (2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600):
+        channel.heard(busy(), route="run")
+        clock.now += pause - 0.1
+        assert not rooms(channel)["run"]
+        clock.now += 0.2
+        assert rooms(channel)["run"]
+    channel.heard(WELL, route="run")
+    channel.heard(busy(), route="run")
+    clock.now += 2.1
+    assert rooms(channel)["run"]
+
+
+def test_retry_after_nothing_is_a_moment(clock, channel):
+    channel.heard(busy(0), route="run")
+    assert not rooms(channel)["run"]
+    clock.now += 0.11
+    assert rooms(channel)["run"]
+
+
+def test_a_503_with_retry_after_stops_both_routes(clock, channel):
+    channel.heard(NoAnswer("503", retry_after=60), route="run")
+    clock.now += 59
+    assert rooms(channel) == {"run": False, "status": False}
+    clock.now += 1
+    assert rooms(channel) == {"run": True, "status": True}
+
+
+def test_a_429_is_no_failure(channel):
+    for _ in range(9):
+        channel.heard(busy(), route="run")
+    assert not channel.breaker.is_open
+
+
+# --- failures -------------------------------------------------------------------------
+@pytest.mark.parametrize("error", [NoAnswer("cut"), NotSent("refused")])
+def test_after_five_failures_one_call_goes_at_a_time(error, clock, channel, caplog):
+    codes = [channel.heard(error, route="status") for _ in range(4)]
+    assert rooms(channel) == {"run": True, "status": True}
+    assert channel.heard(error, route="status") == "" == "".join(codes)
+    assert "endpoint=e left alone" in caplog.text
     channel.begin_shift(None)
-    assert (channel.status_room(), channel.run_room()) == (0, 0)
-    channel.breaker._until = 0  # the pause is over; one call may go
-    assert channel.status_room() == 1
+    assert rooms(channel) == {"run": False, "status": False}
+    clock.now += 30
+    assert (channel.status_room(), channel.run_room()) == (1, 1)
+    channel.asks(make_poll().job_id)
+    assert rooms(channel) == {"run": False, "status": False}
+
+
+def test_a_probe_may_also_be_a_job_that_is_sent(clock, channel):
+    channel.heard(Refused("no", status=402), route="run")
+    clock.now += 30
+    channel.sends(make_poll().job_id)
+    assert rooms(channel) == {"run": False, "status": False}
+    assert channel.heard(NoAnswer("cut"), route="run") == "no_answers"
+
+
+def test_the_second_opening_alerts_until_a_job_is_known_there(clock, channel):
+    for _ in range(5):
+        channel.heard(WELL, route="status")
+        channel.heard(NoAnswer("cut"), route="status")
+    for _ in range(5):
+        channel.heard(NoAnswer("cut"), route="status")
+    clock.now += 30
+    channel.asks(make_poll().job_id)
     assert channel.heard(NoAnswer("cut"), route="status") == "no_answers"
-    assert channel.heard(RemoteJob("x", "IN_QUEUE"), route="status") == OVER
+    assert channel.heard(WELL, route="status") == OVER
     assert channel.status_room() > 1
+    assert channel.heard(WELL, route="status") == ""
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(401, ""), (402, ""), (418, "no_answers")]
+    ("status", "code"), [(401, ""), (403, ""), (402, ""), (418, "no_answers")]
 )
-def test_a_refusal_of_the_account_stops_the_endpoint_at_once(status, code):
-    channel = make_channel()
+def test_a_refusal_of_the_account_stops_the_endpoint_at_once(status, code, channel):
+    channel.heard(WELL, route="status")
     assert channel.heard(Refused("no", status=status), route="run") == code
-    assert channel.run_room() == 0
+    assert rooms(channel) == {"run": False, "status": False}
+    assert channel.heard(WELL, route="status") == OVER
 
 
-def test_an_endpoint_that_answers_health_has_not_gone():
-    channel, gone = make_channel(), EndpointNotFound("404")
+@pytest.mark.parametrize(
+    "answer",
+    [JobNotFound("404"), *(Refused("", status=n) for n in (400, 404, 405, 409, 413, 422))],
+)  # fmt: skip
+def test_a_refusal_of_one_job_is_an_answer_and_no_proof(answer, channel):
+    for _ in range(9):
+        channel.heard(NoAnswer("cut"), route="run")
+    assert channel.heard(answer, route="run") == ""
+    assert rooms(channel) == {"run": True, "status": True}
+    assert channel.heard(WELL, route="status") == OVER
+
+
+def test_a_job_that_is_known_there_proves_that_the_endpoint_is_back(channel):
+    assert channel.heard(WELL, route="run") == OVER  # a process before us may have said
+    assert channel.heard(WELL, route="run") == ""
+    channel.endpoint.unreachable_at = now()
+    assert channel.heard(WELL, route="run") == OVER
+
+
+# --- 404 for the endpoint -------------------------------------------------------------
+def test_where_the_endpoint_is_unknown_nothing_is_sent_for_a_while(clock, channel):
+    assert channel.heard(EndpointNotFound("404"), route="run") == ""
+    assert rooms(channel) == {"run": False, "status": True}
+    clock.now += 6
+    assert rooms(channel) == {"run": True, "status": True}
+
+
+def test_to_an_endpoint_that_is_away_one_job_is_sent_at_a_time(channel):
+    channel.endpoint.unreachable_at = now()
+    assert (channel.run_room(), channel.status_room()) == (1, 45)
+
+
+def test_an_endpoint_that_answers_health_has_not_gone(channel):
+    gone, cut = EndpointNotFound("404"), NoAnswer("cut")
     assert channel.judged(gone, route="status") is gone
     channel.health = Health(jobs={}, workers={})
     assert isinstance(channel.judged(gone, route="status"), NoAnswer)
-    assert isinstance(channel.judged(gone, route="run"), Busy)
+    told = channel.judged(gone, route="run")
+    assert (type(told), told.retry_after) == (Busy, 6.0)
+    assert channel.judged(cut, route="run") is cut
 
 
-@pytest.mark.parametrize(
-    ("jobs", "running", "waiting", "starting"),
-    [
-        ({"inProgress": 50, "inQueue": 4950}, 48, 4952, 2 + 5),
-        ({"inProgress": 0, "inQueue": 0}, 0, 13, 13 + 5),  # they ended unseen
-        (None, 0, 40, 40 + 5),  # no /health: anybody may have started
-    ],
-)
-def test_as_many_waiting_jobs_are_asked_as_may_have_started(
-    jobs, running, waiting, starting
+# --- how many at once -----------------------------------------------------------------
+def ids(count):
+    return [make_poll().job_id for _ in range(count)]
+
+
+def test_calls_on_their_way_leave_less_room(clock, channel):
+    assert (channel.status_room(), channel.run_room()) == (45, 20)
+    for _ in range(3):
+        for id in ids(20):
+            channel.asks(id)
+        clock.now += 1
+    assert channel.status_room() == 4
+    for id in ids(20):
+        channel.sends(id)
+    clock.now += 1
+    assert channel.run_room() == 12
+
+
+def test_too_many_calls_on_their_way_leave_none(clock, channel):
+    channel.asking, channel.sending = set(ids(70)), set(ids(40))
+    assert (channel.status_room(), channel.run_room()) == (0, 0)
+
+
+def test_budgets_are_as_configured(settings, clock):
+    settings.JOBS_STATUS_PER_SECOND = 8.0
+    settings.JOBS_RUN_PER_SECOND = 12.0
+    settings.JOBS_CANCEL_PER_SECOND = 16.0
+    channel = Channel(Endpoint(slug="e"), Pace([], 0), clock)
+    counts = channel.status_room(), channel.run_room(), channel.cancels.available()
+    assert counts == (2, 3, 4)
+
+
+def test_a_new_shift_forgets_the_calls_of_the_one_before(channel):
+    poll = make_poll()
+    channel.asks(poll.job_id)
+    channel.sends(poll.job_id)
+    channel.later(poll, 1)
+    running = RemoteJob("x", "IN_PROGRESS", output=1, has_output=True)
+    assert channel.is_new_output(poll, running)
+    channel.begin_shift("client")
+    assert (channel.client, channel.asking, channel.sending) == ("client", set(), set())
+    assert channel.take_unchanged() == {}
+    assert channel.is_new_output(poll, running)
+
+
+def test_a_channel_nobody_has_looked_at_for_a_quarter_of_an_hour_is_stale(
+    clock, channel
 ):
-    channel = make_channel()
-    channel.health = None if jobs is None else Health(jobs=jobs, workers={})
-    assert channel._starting(running, waiting) == starting
+    channel.looked_at = clock.now
+    clock.now += 900
+    assert not channel.is_stale
+    clock.now += 1
+    assert channel.is_stale
 
 
-@pytest.mark.db
-@pytest.mark.django_db(transaction=True)
-def test_a_shift_goes_on_with_what_the_one_before_has_learned(monkeypatch):
-    monkeypatch.setattr(shift, "_known", {})
-    endpoint = make_endpoint()
+# --- answers that change nothing ------------------------------------------------------
+def test_progress_is_new_only_once(channel):
+    poll, other = make_poll(), make_poll()
 
-    def channel_of_one_shift():
-        async def begin():
-            working = Shift("holder")
-            working._session = None
-            try:
-                return await working._channel(endpoint)
-            finally:
-                working._close_threads()
+    def is_new(output, poll=poll, **fields):
+        fields = {"output": output, "has_output": True, **fields}
+        return channel.is_new_output(poll, RemoteJob("x", "IN_PROGRESS", **fields))
 
-        return asyncio.run(begin())
+    assert [is_new(1), is_new(1), is_new(2), is_new(1, other)] == [1, 0, 1, 1]
+    assert not is_new(None, has_output=False)
+    assert not channel.is_new_output(poll, NoAnswer("cut"))
+    channel.forget(other.job_id)
+    assert [is_new(2), is_new(1, other)] == [False, True]
 
-    first = channel_of_one_shift()
-    first.looked_at = time.monotonic()
-    assert channel_of_one_shift() is first
-    endpoint = make_endpoint("moved", api_base="http://elsewhere.example")
-    assert channel_of_one_shift() is not first
+
+def test_who_is_asked_again_later_is_written_down_once_and_together(channel):
+    polls = [make_poll() for _ in range(3)]
+    at = polls[0].read_at
+    for poll, pause in zip(polls, (1.02, 1.04, 3), strict=True):
+        channel.later(make_poll(job_id=poll.job_id, read_at=at), pause)
+    first, second, third = (poll.job_id for poll in polls)
+    assert channel.take_unchanged() == {(at, 1.0): [first, second], (at, 3): [third]}
+    assert channel.take_unchanged() == {}

@@ -1,115 +1,19 @@
-"""Budget, breaker and pace: when the loop asks, and when it leaves RunPod alone."""
+"""The pace: how soon the loop asks about a job again."""
 
-import uuid
 from datetime import timedelta
 
 import pytest
 from django.utils.timezone import now
 
 from jobs import conf
-from jobs.loop import breaker as breakers
-from jobs.loop import budget as budgets
-from jobs.loop.breaker import Breaker
-from jobs.loop.budget import Budget
 from jobs.loop.pace import NOT_FOUND_PAUSE, Pace
-from jobs.services.tracking import Poll
+from tests.loop.polls import make_poll
 
 FLOOR = conf.POLL_FLOOR_SECONDS
 
 
-class Clock:
-    def __init__(self):
-        self.now = 1000.0
-
-    def monotonic(self):
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(budgets, "time", clock)
-    monkeypatch.setattr(breakers, "time", clock)
-    return clock
-
-
-def test_a_budget_is_never_exceeded_in_any_ten_seconds(clock):
-    budget, sent = Budget(180), []
-    for _ in range(3000):
-        clock.now += 0.01
-        count = budget.available()
-        budget.spend(count)
-        sent += [clock.now] * count
-    for start in range(20):
-        within = [at for at in sent if 1000 + start <= at < 1010 + start]
-        assert 1700 <= len(within) <= 2000
-
-
-def test_a_budget_does_not_save_up_for_a_storm(clock):
-    budget = Budget(180)
-    clock.now += 3600
-    assert budget.available() == 45
-
-
-def test_five_failures_open_the_breaker_and_one_answer_closes_it(clock):
-    breaker = Breaker()
-    opened = [breaker.failed() for _ in range(5)]
-    assert opened == [False] * 4 + [True]
-    assert not breaker.may_call()
-    clock.now += 30
-    assert breaker.may_call()
-    assert not breaker.may_call()  # one probe
-    assert breaker.succeeded()
-    assert breaker.may_call()
-
-
-def test_half_of_twenty_failures_open_it_too(clock):
-    breaker = Breaker()
-    for _ in range(10):
-        breaker.succeeded()
-        opened = breaker.failed()
-    assert opened
-
-
-def test_each_failed_probe_doubles_the_pause_up_to_five_minutes(clock):
-    breaker = Breaker()
-    breaker.failed(at_once=True)
-    for pause in (30, 60, 120, 240, 300, 300):
-        clock.now += pause - 1
-        assert not breaker.may_call()
-        clock.now += 1
-        assert breaker.may_call()
-        breaker.failed()
-
-
-def test_calls_that_left_before_it_opened_do_not_count_as_the_probe(clock):
-    breaker = Breaker()
-    breaker.failed(at_once=True)
-    for _ in range(30):
-        breaker.failed()
-    clock.now += 30
-    assert breaker.may_call()
-
-
-def poll(**fields):
-    at = now()
-    values = {
-        "read_at": at,
-        "job_id": uuid.uuid4(),
-        "attempt_id": uuid.uuid4(),
-        "runpod_id": "x",
-        "status": "IN_PROGRESS",
-        "takes": 0,
-        "not_found_count": 0,
-        "worker_id": "",
-        "submitted_at": at,
-        "started_at": at,
-    }
-    return Poll(**{**values, **fields})
-
-
 def pause(pace, status="IN_PROGRESS", **fields):
-    return pace.pause(poll(status=status, **fields), status=status)
+    return pace.pause(make_poll(status=status, **fields), status=status)
 
 
 def test_a_few_jobs_are_asked_about_every_second():
@@ -166,3 +70,96 @@ def test_a_job_of_many_minutes_is_asked_about_less_often():
     pace = Pace([False] * 10, 0)
     assert pause(pace, started_at=now() - timedelta(minutes=5)) == pytest.approx(5, 0.1)
     assert pause(pace, started_at=now() - timedelta(hours=2)) == 10
+
+
+@pytest.mark.parametrize(
+    ("rung", "webhooks"),
+    [
+        ([True] * 2, None),
+        ([False] * 2, None),
+        ([True] * 3, True),
+        ([True, False, True, False], True),
+        ([True, False, False], False),
+        ([True] * 50 + [False] * 26, False),  # fifty are remembered
+        ([False] * 50 + [True] * 25, True),
+    ],
+)
+def test_webhooks_arrive_where_half_of_the_last_fifty_rang(rung, webhooks):
+    pace = Pace(rung, 0)
+    assert pace.webhooks is webhooks
+    pace = Pace([], 0)
+    pace.learned(rung)
+    assert pace.webhooks is webhooks
+
+
+def test_silence_counts_until_ends_tell():
+    pace = Pace([], 0)
+    pace.is_surely_unrung = True
+    assert pace.webhooks is False
+    pace.learned([True] * 3)
+    assert pace.webhooks is True
+
+
+@pytest.mark.parametrize(
+    ("rung", "asked_about", "seconds"),
+    [
+        (True, 1, FLOOR),
+        (True, 20, 10),  # two a second for all together
+        (True, 100, 40),
+        (True, 6000, 100),  # sixty a second are enough
+        (None, 8, 1),
+        (None, 160, 20),
+        (None, 1000, 40),
+        (False, 1000, FLOOR),
+    ],
+)
+@pytest.mark.parametrize("status", ["IN_PROGRESS", "IN_QUEUE"])
+def test_the_more_jobs_the_longer_the_pause_unless_webhooks_are_known_not_to_arrive(
+    rung, asked_about, seconds, status
+):
+    pace = Pace([] if rung is None else [rung] * 3, 0)
+    pace.asked_about = asked_about
+    assert pause(pace, status=status) == seconds
+    assert pace.front_pause() == seconds
+
+
+def test_where_they_stand_matters_for_waiting_jobs_only():
+    pace, first = Pace([False] * 3, 0), make_poll()
+    pace.front = {first.job_id}
+    assert pace.pause(first, status="IN_QUEUE") == FLOOR
+    assert pause(pace, status="IN_PROGRESS") == FLOOR
+    assert pause(pace, status="IN_QUEUE") >= 270
+    pace.front = None
+    assert pause(pace, status="IN_QUEUE") == FLOOR
+
+
+def test_a_long_wait_is_drawn_by_lot_so_that_not_all_are_due_at_once():
+    pace = Pace([False] * 3, 0)
+    pace.front = set()
+    assert len({pause(pace, status="IN_QUEUE") for _ in range(9)}) > 1
+
+
+@pytest.mark.parametrize("fields", [{}, {"not_found_count": 1}])
+def test_whoever_is_in_doubt_or_to_be_cancelled_is_asked_soon_in_any_case(fields):
+    pace = Pace([True] * 3, 0)
+    pace.asked_about, pace.front = 1000, set()
+    assert pause(pace, status="UNCONFIRMED", **fields) == FLOOR
+    assert pause(pace, status="IN_QUEUE", cancel_requested_at=now(), **fields) == FLOOR
+
+
+def test_a_404_counts_more_than_a_place_in_the_queue():
+    pace = Pace([False] * 3, 0)
+    pace.front = set()
+    assert pause(pace, status="IN_QUEUE", not_found_count=1) == NOT_FOUND_PAUSE
+
+
+@pytest.mark.parametrize(("jobs", "waits"), [(20, False), (21, True)])
+def test_a_few_jobs_are_asked_about_from_the_beginning(jobs, waits):
+    pace = Pace([False] * 3, 1000.0)
+    pace.asked_about = jobs
+    assert (pause(pace) > 900) is waits
+    assert (pause(pace, started_at=None) == 1000) is waits
+
+
+def test_a_job_that_has_not_said_when_it_began_is_as_good_as_new():
+    assert pause(Pace([False] * 3, 0), started_at=None) == FLOOR
