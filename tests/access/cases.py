@@ -27,12 +27,13 @@ def cases(rows, *callers, status):
 
     `status` may be a function of the row; None leaves the row out.
     """
-    found = []
-    for row in rows:
-        code = status(row) if callable(status) else status
-        for who in callers if code is not None else ():
-            found.append(pytest.param(row, who, code, id=f"{who}, {row.key}"))
-    return found
+    told = [(row, status(row) if callable(status) else status) for row in rows]
+    return [
+        pytest.param(row, who, code, id=f"{who}, {row.key}")
+        for row, code in told
+        for who in callers
+        if code is not None
+    ]
 
 
 def unsafe(rows):

@@ -80,7 +80,9 @@ API = [
     ),
     # Nothing answers for RunPod here: 409 says that it was asked.
     *lines(
-        "endpoints:admin", ("POST", f"{SLUG}/purge", 409, {"owner": "root"}), limited=404
+        "endpoints:admin",
+        ("POST", f"{SLUG}/purge", 409, {"owner": "root"}),
+        limited=404,
     ),
     *lines(
         "webhooks:admin",

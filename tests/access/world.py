@@ -13,6 +13,7 @@ from jobs.models import (
     ApiKey,
     Artifact,
     Attempt,
+    AuditEntry,
     Batch,
     Delivery,
     Endpoint,
@@ -31,8 +32,8 @@ from tests.factories import make_key, make_local, make_user
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 # What requests change; a key's last use is no change that anybody asked for.
 WATCHED = (
-    *(ApiKey, Artifact, Attempt, Batch, Delivery, Endpoint, Job),
-    *(LocalWorker, QueueChunk, QueueItem, Upload, User, Webhook),
+    *(ApiKey, Artifact, Attempt, AuditEntry, Batch, Delivery, Endpoint),
+    *(Job, LocalWorker, QueueChunk, QueueItem, Upload, User, Webhook),
 )
 UNWATCHED = {"last_used_at", "last_login"}
 
@@ -83,8 +84,9 @@ class World:
     def _callers(self, gone_key, gone_session):
         """Return who is to be refused, by the names that tests use."""
         over = now() - timedelta(days=1)
-        revoked, expired = make_key(self.alice, revoked_at=over), make_key(
-            self.alice, expires_at=over
+        revoked, expired = (
+            make_key(self.alice, revoked_at=over),
+            make_key(self.alice, expires_at=over),
         )
         local = self.things["alice"].local
         keys = {
@@ -99,6 +101,7 @@ class World:
             "a clerk's key": make_key(self.clerk),
             "a viewer's key": make_key(self.viewer),
             "the owner's key": make_key(self.alice),
+            "root's key": make_key(self.root),
             **{f"a key without {one}": narrowed(self.alice, one) for one in SCOPES},
         }
         mine = session_of(self.alice)
@@ -110,6 +113,7 @@ class World:
             "another person's cookie": asking.with_cookie(session_of(self.bob)),
             "a clerk's cookie": asking.with_cookie(session_of(self.clerk)),
             "a viewer's cookie": asking.with_cookie(session_of(self.viewer)),
+            "root's cookie": asking.with_cookie(session_of(self.root)),
             "a cookie without token": asking.with_cookie(mine, csrf=""),
             "a cookie with another token": asking.with_cookie(mine, csrf="x" * 32),
             "a foreign site": asking.with_cookie(mine, **evil),
@@ -119,9 +123,12 @@ class World:
     # --- who is let in ----------------------------------------------------------------
     def fresh(self, row):
         """Return new things for one request that may change them."""
-        self._rows = None
-        name = f"{row.owner}-{next(self._numbers)}"
-        kind = {"is_staff": True, "is_superuser": True} if row.owner == "root" else {}
+        return self.fresh_of(row.owner)
+
+    def fresh_of(self, owner):
+        """Return new things of somebody like `owner`."""
+        name = f"{owner}-{next(self._numbers)}"
+        kind = {"is_staff": True, "is_superuser": True} if owner == "root" else {}
         return Things(make_user(name, **kind), name)
 
     def cookie_of(self, things):
@@ -135,13 +142,12 @@ class World:
 
     # --- what has changed -------------------------------------------------------------
     def watch(self):
-        """Remember the rows as they are, unless nothing can have happened since."""
-        self._rows = self._rows or rows()
+        """Remember the rows as they are."""
+        self._rows = rows()
 
     def changed(self):
-        """Return the kinds of rows that differ from when they were last looked at."""
-        before, self._rows = self._rows, rows()
-        return {name for name, there in self._rows.items() if there != before[name]}
+        """Return the kinds of rows that differ from when they were watched."""
+        return {name for name, there in rows().items() if there != self._rows[name]}
 
     def close(self):
         self.runner.close()
