@@ -24,6 +24,7 @@ class Answer:
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    cookies: dict[str, str] = field(default_factory=dict)
 
     @property
     def text(self):
@@ -73,13 +74,17 @@ async def _ask(app, scope, body):
     async def send(message):
         if message["type"] == "http.response.start":
             answer.status = message["status"]
-            answer.headers = {k.decode(): v.decode() for k, v in message["headers"]}
+            told = [(k.decode().lower(), v.decode()) for k, v in message["headers"]]
+            answer.headers = dict(told)
+            for name, value in told:
+                if name == "set-cookie":
+                    name, _, value = value.partition(";")[0].partition("=")
+                    answer.cookies[name] = value
         else:
             answer.body += message.get("body", b"")
 
     async with asyncio.timeout(60):
         await app(scope, receive, send)
-    answer.headers = {k.lower(): v for k, v in answer.headers.items()}
     return answer
 
 

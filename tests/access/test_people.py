@@ -12,7 +12,7 @@ from tests.access.cases import (
     unsafe,
 )
 from tests.access.rows_api import API, RAW_UPLOADS, UPLOADS
-from tests.access.rows_pages import PAGES
+from tests.access.rows_pages import OPEN, PAGES
 
 pytestmark = pytest.mark.db
 KEYED = [*API, *UPLOADS, *RAW_UPLOADS]
@@ -29,7 +29,7 @@ def without_leave(row):
 REFUSED = [
     *cases(KEYED, *UNKNOWN, *OTHERS_SECRETS, status=401),
     *cases(PAGES, *UNKNOWN, "the owner's key", status=without_leave),
-    *cases(unsafe(EACH), *FORGED, status=403),
+    *cases(unsafe([*EACH, *OPEN]), *FORGED, status=403),
     *cases(OWNED, "another person's cookie", status=404),
     *cases([row for row in OWNED if row in KEYED], "another person's key", status=404),
     *(
@@ -79,7 +79,8 @@ LISTING = [row for row in EACH if row.key in LISTS]
 def shown(world, row, caller, things):
     answer = row.send(world.runner, caller, things)
     assert answer.status == row.status
-    return str(getattr(things, LISTS[row.key][0])) in answer.text
+    named = str(getattr(things, LISTS[row.key][0]))
+    return (f"/keys/{named}/" if "keys" in row.route else named) in answer.text
 
 
 @pytest.mark.parametrize("row", LISTING, ids=ids)

@@ -9,6 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils.timezone import now
 
+from jobs import links
 from jobs.models import (
     ApiKey,
     Artifact,
@@ -70,7 +71,6 @@ class World:
         self.things = {name: Things(getattr(self, name), name) for name in OWNERS}
         for things in self.things.values():
             self._make_all(things)
-        make_local("elsewhere")
         gone = make_key(self.gone), session_of(self.gone)
         User.objects.filter(pk=self.gone.pk).update(is_active=False)
         self.callers = self._callers(*gone)
@@ -88,7 +88,7 @@ class World:
             make_key(self.alice, revoked_at=over),
             make_key(self.alice, expires_at=over),
         )
-        local = self.things["alice"].local
+        local, elsewhere = self.things["alice"].local, make_local("elsewhere")
         keys = {
             "a key that never was": "slipway_00000000_" + "0" * 48,
             "a revoked key": revoked,
@@ -96,6 +96,9 @@ class World:
             "a deactivated person's key": gone_key,
             "a worker's key": local.worker_key,
             "a local client's key": local.client_key,
+            "another local client's key": elsewhere.client_key,
+            "another queue's worker's key": elsewhere.worker_key,
+            "an older worker's key": links.worker_key(local.queue_name, 0),
             "another person's key": make_key(self.bob),
             "a key for other endpoints": make_key(self.alice, endpoints=["elsewhere"]),
             "a clerk's key": make_key(self.clerk),
@@ -113,12 +116,17 @@ class World:
             "another person's cookie": asking.with_cookie(session_of(self.bob)),
             "a clerk's cookie": asking.with_cookie(session_of(self.clerk)),
             "a viewer's cookie": asking.with_cookie(session_of(self.viewer)),
+            "the owner's cookie": asking.with_cookie(mine),
             "root's cookie": asking.with_cookie(session_of(self.root)),
             "a cookie without token": asking.with_cookie(mine, csrf=""),
             "a cookie with another token": asking.with_cookie(mine, csrf="x" * 32),
             "a foreign site": asking.with_cookie(mine, **evil),
             "a site without a name": asking.with_cookie(mine, origin="null"),
         }
+
+    def number(self):
+        """Return a number that no name has yet."""
+        return next(self._numbers)
 
     # --- who is let in ----------------------------------------------------------------
     def fresh(self, row):
@@ -127,7 +135,7 @@ class World:
 
     def fresh_of(self, owner):
         """Return new things of somebody like `owner`."""
-        name = f"{owner}-{next(self._numbers)}"
+        name = f"{owner}-{self.number()}"
         kind = {"is_staff": True, "is_superuser": True} if owner == "root" else {}
         return Things(make_user(name, **kind), name)
 
