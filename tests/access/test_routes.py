@@ -49,16 +49,10 @@ def test_what_is_known_to_be_open_is_a_row():
     assert known <= keys
 
 
-def unlisted():
-    """Return (route, method) where there is no row; a page's HEAD is its GET."""
-    rows = {(row.route, row.verb) for row in EACH}
-    rows |= {(route, "HEAD") for route, verb in rows if verb == "GET"}
-    return [
-        Row(verb, route, 405, headers={"tus-resumable": "1.0.0"})
-        for route in sorted({row.route for row in EACH})
-        for verb in VERBS
-        if (route, verb) not in rows
-    ]
+def unlisted(route):
+    """Return the methods without a row; a page's HEAD is its GET."""
+    rows = {row.verb for row in EACH if row.route == route}
+    return [v for v in VERBS if v not in rows and not (v == "HEAD" and "GET" in rows)]
 
 
 # A raw door and Django share these addresses.
@@ -76,26 +70,27 @@ AS_GET = {
 }
 
 
-def rightful(world, row, things):
+def rightful(world, route, things):
     """Return who would be let in, if there were such a request."""
-    if row.route.startswith("v2/") and "job-" in row.route:
+    if route.startswith("v2/") and ("job-" in route or "ping" in route):
         return asking.with_raw_key(things.local.worker_key)
-    if row.route.startswith(("v2/", "worker/")):
+    if route.startswith(("v2/", "worker/")):
         return world.callers["the owner's key"]
     return world.callers["the owner's cookie"]
 
 
-@pytest.mark.parametrize("row", unlisted(), ids=ids)
-def test_no_other_method_is_answered(world, row):
+@pytest.mark.parametrize("route", sorted({row.route for row in EACH}))
+def test_no_other_method_is_answered(world, route):
     things = world.things["alice"]
-    given = {"job_id": "job_id", "name": "name", "slug": "slug"}
-    if row.route.startswith("v2/"):
-        given = {"slug": "local_slug"}
-    asked = Row(row.verb, row.route, 405, headers=row.headers, given=given)
+    given = {"slug": "local_slug"} if route.startswith("v2/") else {}
+    answers = {}
     world.watch()
-    answer = asked.send(world.runner, rightful(world, row, things), things)
-    expected = ELSEWHERE.get(row.key) or AS_GET.get(row.route, 405)
-    assert answer.status == expected
+    for verb in unlisted(route):
+        row = Row(verb, route, 405, headers={"tus-resumable": "1.0.0"}, given=given)
+        answer = row.send(world.runner, rightful(world, route, things), things)
+        expected = ELSEWHERE.get(row.key) or AS_GET.get(route, 405)
+        answers[verb] = answer.status, expected
+    assert [verb for verb, (got, due) in answers.items() if got != due] == []
     assert world.changed() == set()
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import connection
 from django.utils.timezone import now
 
 from jobs import links
@@ -164,11 +165,21 @@ class World:
 OWNERS = ("alice", "root")
 
 
+def _sql(model):
+    """Return the query of all rows; models would take ten times as long to read."""
+    fields = [f.column for f in model._meta.concrete_fields if f.name not in UNWATCHED]
+    return "SELECT {} FROM {} ORDER BY {}".format(
+        ", ".join(map(connection.ops.quote_name, fields)),
+        connection.ops.quote_name(model._meta.db_table),
+        connection.ops.quote_name(model._meta.pk.column),
+    )
+
+
 def rows():
     """Return everything that is stored of people and jobs, by model."""
-    found = {}
-    for model in WATCHED:
-        fields = {field.attname for field in model._meta.concrete_fields} - UNWATCHED
-        values = model.objects.order_by("pk").values_list(*sorted(fields))
-        found[model.__name__] = list(values)
-    return found
+    stored = {}
+    with connection.cursor() as cursor:
+        for model in WATCHED:
+            cursor.execute(_sql(model))
+            stored[model.__name__] = cursor.fetchall()
+    return stored
