@@ -74,9 +74,9 @@ async def _ask(app, scope, body):
     async def send(message):
         if message["type"] == "http.response.start":
             answer.status = message["status"]
-            told = [(k.decode().lower(), v.decode()) for k, v in message["headers"]]
-            answer.headers = dict(told)
-            for name, value in told:
+            headers = [(k.decode().lower(), v.decode()) for k, v in message["headers"]]
+            answer.headers = dict(headers)
+            for name, value in headers:
                 if name == "set-cookie":
                     name, _, value = value.partition(";")[0].partition("=")
                     answer.cookies[name] = value

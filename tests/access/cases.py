@@ -27,10 +27,10 @@ def cases(rows, *callers, status):
 
     `status` may be a function of the row; None leaves the row out.
     """
-    told = [(row, status(row) if callable(status) else status) for row in rows]
+    answers = [(row, status(row) if callable(status) else status) for row in rows]
     return [
         pytest.param(row, who, code, id=f"{who}, {row.key}")
-        for row, code in told
+        for row, code in answers
         for who in callers
         if code is not None
     ]

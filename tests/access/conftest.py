@@ -21,6 +21,6 @@ def transactional_db(django_db_setup, django_db_blocker):
 
 @pytest.fixture(scope="module")
 def world(transactional_db):
-    there = World()
-    yield there
-    there.close()
+    made = World()
+    yield made
+    made.close()

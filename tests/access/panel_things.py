@@ -39,8 +39,8 @@ class PanelThings:
     @cached_property
     def spend(self):
         day = now().date()
-        told = {"endpoint": self.of.endpoint, "user": self.owner}
-        return Spend.objects.create(day=day, **told).pk
+        of = {"endpoint": self.of.endpoint, "user": self.owner}
+        return Spend.objects.create(day=day, **of).pk
 
     @cached_property
     def user(self):

@@ -23,10 +23,10 @@ def job_id(things):
 def lines(scope, *more, limited=None):
     """Add the scope, and what a key for other endpoints gets."""
     given = {"scope": scope, "limited": limited}
-    found = [
+    complete = [
         (*line[:3], {**given, **(line[3] if len(line) > 3 else {})}) for line in more
     ]
-    return rows_of(*found)
+    return rows_of(*complete)
 
 
 JOB, BATCH = "api/v1/jobs/<uuid:job_id>", "api/v1/batches/<uuid:batch_id>"

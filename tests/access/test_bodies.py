@@ -84,13 +84,13 @@ STORED = rows_of(
 @pytest.mark.parametrize("row", STORED, ids=ids)
 def test_a_key_for_other_endpoints_is_told_no_stored_answer(world, row):
     things = world.fresh(row)
-    all_, some = (
+    anywhere, here = (
         with_key(make_key(things.owner, endpoints=ends)) for ends in ([], [things.slug])
     )
-    other = with_key(make_key(things.owner, endpoints=["elsewhere"]))
-    assert row.send(world.runner, all_, things).status == 201
-    assert row.send(world.runner, other, things).status in {404, 422}
-    again = row.send(world.runner, some, things)
+    elsewhere = with_key(make_key(things.owner, endpoints=["elsewhere"]))
+    assert row.send(world.runner, anywhere, things).status == 201
+    assert row.send(world.runner, elsewhere, things).status in {404, 422}
+    again = row.send(world.runner, here, things)
     assert (again.status, again.headers["idempotent-replayed"]) == (201, "true")
 
 

@@ -52,7 +52,8 @@ def kind_of(route):
         return (*FRAME[route], *FRAME[route], FRAME[route][0])
     if BUTTONS.search(route):
         return BUTTON
-    return next(codes for form, codes in KINDS.items() if re.search(form, route))
+    codes_of = (codes for form, codes in KINDS.items() if re.search(form, route))
+    return next(codes_of, ())
 
 
 def is_closed(route, verb):
@@ -136,7 +137,7 @@ def test_root_comes_at_every_page(world, things, route):
     assert send(world, ROOT, "GET", path_of(route, things)).status == expected
 
 
-CHANGING = [r for r in PANEL if 403 in (kind_of(r)[1], kind_of(r)[3])]
+CHANGING = [r for r in PANEL if 403 in kind_of(r)[1:4:2]]
 
 
 @pytest.mark.parametrize("route", CHANGING)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.access import asking
+from tests.access import asking, test_local_endpoint, test_people, test_staff
 from tests.access.cases import ids
-from tests.access.known_open import KNOWN_OPEN, WORKERS_OPEN
+from tests.access.known_open import KNOWN_OPEN, OTHER, OTHER_STOPS
 from tests.access.routes import OURS, PANEL, ROUTES
 from tests.access.rows import Row
 from tests.access.rows_api import API, RAW_UPLOADS, UPLOADS
@@ -43,10 +43,11 @@ def test_no_row_is_there_twice():
     assert len(set(keys)) == len(keys)
 
 
-def test_what_is_known_to_be_open_is_a_row():
-    keys = {row.key for row in EACH}
-    known = {request for _, request in [*KNOWN_OPEN, *WORKERS_OPEN]}
-    assert known <= keys
+def test_what_is_known_to_be_open_is_asked_for():
+    refused = [*test_people.REFUSED, *test_staff.REFUSED, *test_local_endpoint.REFUSED]
+    asked = {(who, row.key) for row, who, _ in (case.values for case in refused)}
+    asked |= {(who, row.key) for who in (OTHER, OTHER_STOPS) for row in WORKER}
+    assert set(KNOWN_OPEN) <= asked
 
 
 def unlisted(route):

@@ -72,8 +72,8 @@ class Things:
     @cached_property
     def job(self):
         """A job that has ended, with a file."""
-        told = {"input": {"text": f"secret of {self.name_}"}, "finished_at": now()}
-        job = make_job("COMPLETED", owner=self.owner, endpoint=self.endpoint, **told)
+        fields = {"input": {"text": f"secret of {self.name_}"}, "finished_at": now()}
+        job = make_job("COMPLETED", owner=self.owner, endpoint=self.endpoint, **fields)
         key = f"out/{job.pk.hex}/1/{uuid.uuid4().hex}"
         local().save(key, [PNG])
         Artifact.objects.create(
@@ -108,8 +108,8 @@ class Things:
     @cached_property
     def unfinished_id(self):
         """An upload of four bytes, of which none is here."""
-        told = {"filename": "in.bin", "size": 4, "to": LOCAL}
-        return uploads.open_upload(owner=self.owner, **told).pk
+        fields = {"filename": "in.bin", "size": 4, "to": LOCAL}
+        return uploads.open_upload(owner=self.owner, **fields).pk
 
     # --- the account ------------------------------------------------------------------
     @cached_property
@@ -118,8 +118,8 @@ class Things:
 
     @cached_property
     def hook(self):
-        told = {"url": "https://example.com/", "events": []}
-        return subscriptions.subscribe(self.owner, **told)
+        fields = {"url": "https://example.com/", "events": []}
+        return subscriptions.subscribe(self.owner, **fields)
 
     @property
     def webhook_id(self):
@@ -171,8 +171,8 @@ class Things:
 
     @cached_property
     def done_item_id(self):
-        told = {"output": {"secret": self.name_}, "has_output": True}
-        return self.item("COMPLETED", ended_at=now(), **told)
+        fields = {"output": {"secret": self.name_}, "has_output": True}
+        return self.item("COMPLETED", ended_at=now(), **fields)
 
     @cached_property
     def failed_item_id(self):
@@ -184,14 +184,14 @@ class Things:
 
     @cached_property
     def stopped_item_id(self):
-        told = {"worker_id": self.worker.pk, "is_stop_wanted": True}
-        return self.item("CANCELLED", ended_at=now(), **told)
+        fields = {"worker_id": self.worker.pk, "is_stop_wanted": True}
+        return self.item("CANCELLED", ended_at=now(), **fields)
 
     # --- of our own handler -----------------------------------------------------------
     @cached_property
     def attempt(self):
-        told = {"owner": self.owner, "endpoint": self.endpoint}
-        return make_job("IN_PROGRESS", **told, runpod_id="").attempts.get()
+        fields = {"owner": self.owner, "endpoint": self.endpoint}
+        return make_job("IN_PROGRESS", **fields, runpod_id="").attempts.get()
 
     @property
     def attempt_id(self):

@@ -145,9 +145,9 @@ class World:
 
     def exact_key_of(self, things, row):
         """Return a key that opens nothing but the row, at this endpoint only."""
-        told = {"scopes": [row.scope] if row.scope else []}
+        leave = {"scopes": [row.scope] if row.scope else []}
         ends = [] if row.limited is None else [things.slug, things.free_slug]
-        return asking.with_key(make_key(things.owner, endpoints=ends, **told))
+        return asking.with_key(make_key(things.owner, endpoints=ends, **leave))
 
     # --- what has changed -------------------------------------------------------------
     def watch(self):
@@ -156,7 +156,7 @@ class World:
 
     def changed(self):
         """Return the kinds of rows that differ from when they were watched."""
-        return {name for name, there in rows().items() if there != self._rows[name]}
+        return {name for name, these in rows().items() if these != self._rows[name]}
 
     def close(self):
         self.runner.close()
