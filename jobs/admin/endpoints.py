@@ -62,7 +62,10 @@ class EndpointAdmin(Audited, ModelAdmin):
         since = date_format(endpoint.unreachable_at, "j M H:i")
         return f"{told} Unreachable since {since}."
 
-    @admin.action(description="Purge the queue: drop jobs no worker has taken")
+    @admin.action(
+        description="Purge the queue: drop jobs no worker has taken",
+        permissions=["change"],
+    )
     def purge_queue(self, request: HttpRequest, queryset: Any) -> None:
         """Empty the backend's queue; our queued jobs become CANCELLED."""
         for endpoint in queryset:
@@ -73,12 +76,18 @@ class EndpointAdmin(Audited, ModelAdmin):
             else:
                 messages.success(request, f"{endpoint}: {removed} jobs dropped.")
 
-    @admin.action(description="Pause: accept no new jobs")
+    @admin.action(
+        description="Pause: accept no new jobs",
+        permissions=["change"],
+    )
     def pause(self, request: HttpRequest, queryset: Any) -> None:
         """Stop accepting jobs; those accepted go on."""
         self._each(request, queryset, provisioning.pause, "paused")
 
-    @admin.action(description="Wake: accept jobs, let RunPod start workers")
+    @admin.action(
+        description="Wake: accept jobs, let RunPod start workers",
+        permissions=["change"],
+    )
     def wake(self, request: HttpRequest, queryset: Any) -> None:
         """Accept jobs again."""
         self._each(request, queryset, provisioning.wake, "awake")

@@ -66,7 +66,7 @@ class ApiKeyAdmin(Audited, ModelAdmin):
         obj.pk = key.pk
         messages.warning(request, f"Copy this key now, it is not shown again: {secret}")
 
-    @admin.action(description="Revoke the selected keys now")
+    @admin.action(description="Revoke the selected keys now", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: Any) -> None:
         """Make keys useless at once."""
         for key in queryset.filter(revoked_at=None):

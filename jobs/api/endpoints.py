@@ -86,13 +86,15 @@ def estimate(request: ApiRequest, slug: str, body: EstimateIn) -> dict[str, Any]
 def purge_queue(request: ApiRequest, slug: str) -> dict[str, int]:
     """Drop the jobs that no worker has taken; Slipway's become CANCELLED (`purged`).
 
-    Jobs that Slipway still holds are cancelled too. Staff only.
+    Jobs that Slipway still holds are cancelled too. Only for staff who may change
+    endpoints, as in the panel.
     """
     endpoint = _endpoint(request, slug)
-    if not request.auth.owner.is_staff:
+    user = request.auth.owner
+    if not (user.is_staff and user.has_perm("jobs.change_endpoint")):
         raise NotFound(f"The endpoint “{slug}” is not yours.")
     try:
-        return {"removed": service.purge_queue(endpoint, user=request.auth.owner)}
+        return {"removed": service.purge_queue(endpoint, user=user)}
     except RunPodError as error:
         raise Conflict(f"RunPod did not purge: {error}.", code="not_purged") from error
 

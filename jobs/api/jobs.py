@@ -41,6 +41,8 @@ def create_job(request: ApiRequest, body: JobIn) -> HttpResponse:
     answered as the first time, and there is one job. With `Prefer: wait=30` the answer
     comes when the job ends, 201, or after that many seconds, 202; at most 60.
     """
+    if request.auth.endpoints:  # a stored answer is of an endpoint, too
+        endpoint_of(request, body.endpoint)
     response = once(request, lambda: _create(request, body))
     wait.if_preferred(
         request,
@@ -150,6 +152,8 @@ def retry_job(request: ApiRequest, job_id: UUID) -> HttpResponse:
 
     Takes `Idempotency-Key`, too.
     """
+    if request.auth.endpoints:
+        _job(request, job_id)
 
     def retry() -> dict[str, Any]:
         job = service.run_again(

@@ -62,13 +62,15 @@ def _part(
         response = HttpResponse()
         response["X-Accel-Redirect"] = f"{settings.X_ACCEL_PREFIX}/{found.key}"
         return response
-    body = _pieces(found.key, start, end) if request.method != "HEAD" else b""
     status = 206 if is_part and (start, end) != (0, found.size) else 200
-    streamed = StreamingHttpResponse(body, status=status)
-    streamed["Content-Length"] = str(end - start)
+    part: HttpResponseBase = HttpResponse(status=status)
+    if request.method != "HEAD":
+        pieces = _pieces(found.key, start, end)
+        part = StreamingHttpResponse(pieces, status=status)
+    part["Content-Length"] = str(end - start)
     if status == 206:
-        streamed["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
-    return streamed
+        part["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
+    return part
 
 
 def _away(url: str) -> HttpResponse:

@@ -1,6 +1,7 @@
 """The JSON API of endpoints: health, alerts, purge."""
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from jobs.models import Endpoint
 from jobs.services import alerts, endpoints
@@ -16,7 +17,9 @@ def call(client, method, path, key):
 
 @pytest.fixture
 def boss():
-    return make_user("boss", is_staff=True)
+    user = make_user("boss", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="change_endpoint"))
+    return user
 
 
 def test_an_endpoint_tells_its_troubles(client):

@@ -1,0 +1,38 @@
+"""Staff: they come at everybody's jobs, batches and files, and at nobody's account."""
+
+import pytest
+
+from tests.access.cases import cases, check_let_in, check_refused, ids
+from tests.access.rows_api import API, RAW_UPLOADS, UPLOADS
+from tests.access.rows_pages import PAGES
+
+pytestmark = pytest.mark.db
+KEYED = [*API, *UPLOADS, *RAW_UPLOADS]
+OWNED = [row for row in [*PAGES, *KEYED] if row.is_owned]
+OF_THE_ACCOUNT = ("account/", "api/v1/webhooks")
+THEIRS = [row for row in OWNED if row.route.startswith(OF_THE_ACCOUNT)]
+SHARED = [row for row in OWNED if row not in THEIRS]
+PURGE = [row for row in KEYED if row.route.endswith("/purge")]
+REFUSED = [
+    *cases(THEIRS, "a clerk's cookie", status=404),
+    *cases([row for row in THEIRS if row in KEYED], "a clerk's key", status=404),
+    *cases(PURGE, "a clerk's key", "a viewer's key", status=404),
+    *cases(PURGE, "a clerk's cookie", "the owner's key", status=404),
+]
+
+
+@pytest.mark.parametrize("row", SHARED, ids=ids)
+def test_staff_come_at_everybodys_work(world, row):
+    caller = world.callers["a clerk's cookie"]
+    check_let_in(world, row, caller, world.fresh(row))
+
+
+@pytest.mark.parametrize("row", [row for row in SHARED if row in KEYED], ids=ids)
+def test_staff_come_at_everybodys_work_by_key(world, row):
+    caller = world.callers["a clerk's key"]
+    check_let_in(world, row, caller, world.fresh(row))
+
+
+@pytest.mark.parametrize(("row", "who", "status"), REFUSED)
+def test_staff_come_at_nobodys_account(world, row, who, status):
+    check_refused(world, row, who, status)
