@@ -1,10 +1,9 @@
-"""Receivers on this machine, and a courier that does not wait for long."""
+"""A courier that reaches this machine, and does not wait for long."""
 
 import pytest
 
 from jobs import courier
 from jobs.models import Delivery
-from tests.receivers import Receiver
 
 
 @pytest.fixture(autouse=True)
@@ -13,20 +12,6 @@ def _quick(settings):
     settings.JOBS_COURIER_TICK_SECONDS = 0.02
     settings.JOBS_WEBHOOK_PAUSES_SECONDS = [0.05, 0.05]
     settings.JOBS_WEBHOOK_TIMEOUT_SECONDS = 30.0  # nothing is late on a busy machine
-
-
-@pytest.fixture
-def receiver():
-    """Start receivers; they are stopped at the end."""
-    started = []
-
-    def start(*answers):
-        started.append(Receiver(*answers))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.stop()
 
 
 @pytest.fixture
