@@ -53,7 +53,7 @@ def get(
         for _ in range(MAX_REDIRECTS + 1):
             request = _request(client, "GET", url, public_address(url))
             response = client.send(request, stream=True)
-            if not response.is_redirect:
+            if not response.has_redirect_location:
                 try:
                     yield response
                 finally:

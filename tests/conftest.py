@@ -14,6 +14,7 @@ from tests.fake_account import KEY as ACCOUNT_KEY
 from tests.fake_account import FakeAccount
 from tests.fake_registries import FakeRegistries
 from tests.fakes import FakeRunPod
+from tests.receivers import Receiver
 from tests.remote import RemoteProcess
 from tests.s3 import KEY, SECRET, S3Process
 
@@ -44,6 +45,20 @@ def runpod() -> FakeRunPod:
 
 def pytest_sessionfinish() -> None:
     shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
+
+
+@pytest.fixture
+def receiver():
+    """Start receivers; they are stopped at the end."""
+    started = []
+
+    def start(*answers):
+        started.append(Receiver(*answers))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,9 @@ class Receiver:
             def do_POST(self):
                 receiver.serve(self)
 
+            def do_GET(self):
+                receiver.serve(self)
+
             def log_message(self, *_):
                 pass
 
@@ -28,7 +31,7 @@ class Receiver:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def serve(self, handler):
-        body = handler.rfile.read(int(handler.headers["Content-Length"]))
+        body = handler.rfile.read(int(handler.headers["Content-Length"] or 0))
         with self._lock:
             self.got.append((dict(handler.headers), body))
             answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

@@ -7,24 +7,14 @@ from django.utils.timezone import now
 
 from jobs.local_endpoint import doorbell
 from jobs.models.queue_item import QueueItem
-from tests.receivers import Receiver
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
 
-@pytest.fixture
-def receiver(settings, monkeypatch):
+@pytest.fixture(autouse=True)
+def _near(settings, monkeypatch):
     settings.JOBS_EGRESS_ALLOW = ["127.0.0.0/8"]
     monkeypatch.setattr(doorbell, "PAUSE_SECONDS", 0.01)
-    started = []
-
-    def start(*answers):
-        started.append(Receiver(*answers))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.stop()
 
 
 def ended(url):

@@ -8,49 +8,27 @@ import pytest
 from django.db import connection
 from django.utils.timezone import now
 
-from jobs.errors import BudgetSpent
 from jobs.models import (
-    Alert,
     ApiKey,
     Attempt,
     Batch,
-    Budget,
     GpuPrice,
     HealthSample,
     Job,
     Spend,
 )
-from jobs.services import budgets, costs, estimates, jobs
+from jobs.services import costs
 from tests.factories import (
     make_batch,
     make_endpoint,
     make_job,
-    make_key,
     make_local,
-    make_upload,
     make_user,
 )
+from tests.interleaving import just_before
+from tests.services.money import PRICE, ended, priced
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
-PRICE = Decimal("0.00031")
-
-
-def priced(slug="blur", pools=("ADA_24",), **fields):
-    return make_endpoint(slug, remote={"gpu_ids": list(pools)}, **fields)
-
-
-def ended(seconds=10.0, *, status="COMPLETED", endpoint=None, **fields):
-    """Return an ended job whose one attempt ran for so long."""
-    at = fields.pop("at", now())
-    job = make_job(
-        status,
-        endpoint=endpoint or priced(),
-        started_at=at - timedelta(seconds=seconds),
-        finished_at=at,
-        **fields,
-    )
-    job.attempts.update(execution_ms=int(seconds * 1000), ended_at=at)
-    return job
 
 
 def test_a_job_costs_its_seconds_times_the_price_of_its_tier():
@@ -159,184 +137,214 @@ def test_a_batch_sums_what_its_jobs_cost():
     assert Batch.objects.get().cost == 20 * PRICE
 
 
-# --- before ---------------------------------------------------------------------------
-def test_the_estimate_comes_from_jobs_with_files_of_about_the_same_size():
-    alice, endpoint = make_user(), priced()
-    small, large = make_upload(b"x" * 100), make_upload(b"x" * 100_000)
-    for upload, seconds in ((small, 2), (large, 200)):
-        for _ in range(20):
-            ended(seconds, owner=alice).uploads.add(upload)
-    told = estimates.similar(endpoint, {"media": f"upload:{large.pk}"}, alice)
-    assert (told.seconds, told.cost) == (200, Decimal("0.0620"))
-    told = estimates.similar(endpoint, {"media": f"upload:{small.pk}"}, alice)
-    assert told.seconds == 2
-    assert estimates.similar(make_endpoint("new"), {}, alice) is None
+# --- each line of the bill ------------------------------------------------------------
+def reckoned(job):
+    assert costs.settle() == 1
+    job.refresh_from_db()
+    return job
 
 
-def test_the_end_is_foretold_from_progress_or_from_other_jobs():
-    endpoint = priced(max_workers=2)
-    waiting = make_job(endpoint=endpoint)
-    assert estimates.eta(waiting, 1) is None
-    ended(10)
-    estimates.cache.clear()
-    began = now() - timedelta(seconds=30)
-    running = make_job(
-        "IN_PROGRESS", endpoint=endpoint, started_at=began, progress={"fraction": 0.25}
+def test_programs_are_told_what_a_cost_rests_on():
+    job = ended(10)
+    job.attempts.update(delay_ms=90_000)
+    sample(job.endpoint, job.attempts.get().created_at, 5)
+    assert costs.cost_json(reckoned(job)) == {
+        "amount": 0.031,
+        "currency": "USD",
+        "basis": "estimate from run time",
+        "price_per_second": 0.00031,
+        "run_s": 10,
+        "cold_start_s": 90,
+    }
+    assert Spend.objects.get().seconds == 100
+    job.cost_detail = {}
+    told = costs.cost_json(job)
+    assert (told["price_per_second"], told["run_s"], told["cold_start_s"]) == (0, 0, 0)
+
+
+def test_a_price_that_is_edited_counts_from_then_on(django_assert_num_queries):
+    endpoint = priced()
+    assert costs.price_of(endpoint) == PRICE
+    GpuPrice.objects.filter(pool="ADA_24").update(per_second="0.5")
+    with django_assert_num_queries(0):
+        assert costs.price_of(endpoint) == PRICE
+    costs.forget_prices()
+    assert costs.price_of(endpoint) == Decimal("0.5")
+
+
+def test_a_tier_may_be_free_and_an_endpoint_too():
+    GpuPrice.objects.filter(pool="ADA_24").update(per_second=0)
+    assert costs.price_of(priced(pools=("ADA_24", "AMPERE_80"))) == 0
+    assert costs.price_of(priced("own", price_per_second=Decimal(0))) == 0
+    assert costs.price_of(priced("new", pools=("unknown",))) is None
+    assert costs.price_of(make_endpoint("bare")) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "clocks", "seconds"),
+    [
+        (1, {"execution_ms": 0, "claimed_at": -20, "ended_at": -5}, 0),
+        (1, {"execution_ms": 1500}, 1.5),
+        (1, {"claimed_at": -20, "ended_at": -5}, 15),
+        (1, {"claimed_at": -20}, 20),
+        (1, {"ended_at": -5}, 25),
+        (1, {}, 30),
+        (1, {"claimed_at": -5, "ended_at": -20}, 0),
+        (0, {"claimed_at": -20, "ended_at": -5}, 15),
+        (0, {"claimed_at": -20}, 0),
+        (0, {"ended_at": -5}, 0),
+    ],
+)
+def test_a_worker_had_it_from_its_claim_to_its_end_as_far_as_is_known(
+    number, clocks, seconds
+):
+    at = now()
+    job = ended(30, at=at)
+    known = {
+        name: value if name == "execution_ms" else at + timedelta(seconds=value)
+        for name, value in clocks.items()
+    }
+    blank = {"execution_ms": None, "claimed_at": None, "ended_at": None}
+    job.attempts.update(number=number, **{**blank, **known})
+    assert reckoned(job).cost_detail["run_s"] == seconds
+
+
+def test_seconds_are_told_to_the_millisecond_and_dollars_to_the_millionth():
+    job = ended(1, endpoint=priced(price_per_second=Decimal("0.0000123")))
+    at = job.finished_at
+    began = at - timedelta(microseconds=1_234_567)
+    job.attempts.update(execution_ms=None, claimed_at=began)
+    reckoned(job)
+    assert job.cost_detail == {"run_s": 1.235, "cold_s": 0, "price": 0.0000123}
+    assert job.cost == Decimal("0.000015")
+
+
+def sample(endpoint, at, before, **workers):
+    return HealthSample.objects.create(
+        endpoint=endpoint, taken_at=at - timedelta(seconds=before), **workers
     )
-    left = (estimates.eta(running, None) - now()).total_seconds()
-    assert left == pytest.approx(90, abs=1)
-    wait = (estimates.eta(waiting, 4) - now()).total_seconds()
-    assert wait == pytest.approx(20, abs=1)
-    assert estimates.eta(ended(3), None) is None
 
 
-def test_programs_read_cost_eta_and_estimate(client):
-    alice, endpoint = make_user(), priced()
-    bearer = {"Authorization": f"Bearer {make_key(alice)}"}
-    job = ended(100, owner=alice)
+@pytest.mark.parametrize(
+    ("samples", "is_cold"),
+    [
+        ([], False),
+        ([(5, 0)], True),
+        ([(0, 0)], True),
+        ([(5, 1)], False),
+        ([(5, 0), (60, 1)], True),
+        ([(5, 1), (60, 0)], False),
+        ([(-5, 0)], False),
+        ([(-5, 1), (5, 0)], True),
+        ([(599, 0)], True),
+        ([(601, 0)], False),
+    ],
+)
+def test_the_last_look_before_the_hand_over_says_whether_it_was_cold(samples, is_cold):
+    job = ended(10)
+    job.attempts.update(delay_ms=90_000)
+    at = job.attempts.get().created_at
+    for before, idle in samples:
+        sample(job.endpoint, at, before, idle=idle)
+    sample(make_endpoint("other"), at, 1, idle=0 if not is_cold else 1)
+    assert reckoned(job).cost_detail["cold_s"] == (90 if is_cold else 0)
+
+
+def test_each_job_of_several_is_judged_by_the_look_before_its_own_hand_over():
+    at = now() - timedelta(hours=5)
+    endpoint, waits = priced(), []
+    for hours, idle in ((0, 1), (1, 0), (2, 1)):
+        job = ended(10)
+        created_at = at + timedelta(hours=hours)
+        job.attempts.update(delay_ms=90_000, created_at=created_at)
+        sample(endpoint, created_at, 5, idle=idle)
+        waits.append(job)
+    assert costs.settle() == 3
+    details = [Job.objects.get(pk=job.pk).cost_detail for job in waits]
+    assert [detail["cold_s"] for detail in details] == [0, 90, 0]
+
+
+@pytest.mark.parametrize(
+    ("delay_ms", "seconds"),
+    [(None, 0), (0, 0), (1_799_000, 1799), (7_200_000, 1800)],
+)
+def test_a_cold_start_counts_up_to_half_an_hour(delay_ms, seconds):
+    job = ended(10)
+    job.attempts.update(delay_ms=delay_ms)
+    sample(job.endpoint, job.attempts.get().created_at, 5)
+    assert reckoned(job).cost_detail["cold_s"] == seconds
+
+
+def test_ones_own_gpu_never_starts_cold():
+    job = ended(10, endpoint=make_local(price_per_second=PRICE))
+    job.attempts.update(delay_ms=90_000)
+    sample(job.endpoint, job.attempts.get().created_at, 5)
+    assert reckoned(job).cost == 10 * PRICE
+
+
+# --- totals ---------------------------------------------------------------------------
+def test_what_ended_first_is_reckoned_first(monkeypatch):
+    monkeypatch.setattr(costs, "AT_ONCE", 2)
+    running = make_job("IN_PROGRESS")
+    hours = [ended(10, at=now() - timedelta(hours=hours)) for hours in (1, 3, 2)]
+    assert costs.settle() == 2
+    assert list(Job.objects.filter(costed_at=None)) in (
+        [running, hours[0]],
+        [hours[0], running],
+    )
+    assert costs.settle() == 1
+    assert costs.settle() == 0
+
+
+def test_money_is_spent_on_the_day_on_which_a_job_ended():
+    at = now() - timedelta(days=3)
+    ended(10, at=at)
     costs.settle()
-    told = client.get(f"/api/v1/jobs/{job.pk}", headers=bearer).json()
-    assert told["cost"]["amount"] == pytest.approx(0.031)
-    assert told["eta"] is None
-    found = client.post(
-        f"/api/v1/endpoints/{endpoint.slug}/estimate",
-        {"input": {}},
-        content_type="application/json",
-        headers=bearer,
-    ).json()
-    assert found == {"seconds": 100, "cost": 0.031, "currency": "USD", "based_on": 1}
-    waiting = make_job(owner=alice, endpoint=endpoint)
-    told = client.get(f"/api/v1/jobs/{waiting.pk}", headers=bearer).json()
-    assert told["cost"] is None
-    assert told["eta"] > told["created_at"]
-
-
-# --- budgets --------------------------------------------------------------------------
-def spend(amount, **whose):
-    told = {"day": now().date(), "endpoint": priced(), "user": make_user(), **whose}
-    Spend.objects.create(amount=amount, jobs=1, **told)
-
-
-def submit(owner=None, endpoint=None, key=None):
-    return jobs.create(
-        owner=owner or make_user(),
-        endpoint=endpoint or priced(),
-        input={"text": "hi"},
-        api_key_id=key.pk if key else None,
+    spent = Spend.objects.get()
+    assert (spent.day, spent.endpoint, spent.user) == (
+        at.date(),
+        priced(),
+        make_user(),
     )
 
 
-def limit(amount, **whose):
-    made = Budget.objects.create(amount=amount, **whose)
-    budgets.forget()
-    return made
+def test_what_is_reckoned_later_is_added():
+    batch = make_batch([{"n": 1}], endpoint=priced(input_schema={}))
+    Job.objects.all().delete()
+    for _ in range(2):
+        ended(10, batch=batch)
+        costs.settle()
+    spent = Spend.objects.get()
+    assert (spent.jobs, spent.seconds, spent.amount) == (2, 20, 20 * PRICE)
+    assert Batch.objects.get().cost == 20 * PRICE
 
 
-@pytest.mark.parametrize("period", ["day", "month"])
-def test_a_spent_budget_refuses_and_an_accepted_job_goes_on(period):
-    accepted = submit()
-    limit(5, period=period)
-    submit()
-    spend(5)
-    with pytest.raises(BudgetSpent, match=r"is spent: \$5\.00 of \$5\.00") as told:
-        submit()
-    assert ("tomorrow" if period == "day" else "next month") in str(told.value)
-    accepted.refresh_from_db()
-    assert not accepted.has_ended
+def test_a_batch_without_a_price_costs_nothing():
+    endpoint = priced(pools=(), input_schema={})
+    ended(10, batch=make_batch([{"n": 1}], endpoint=endpoint), endpoint=endpoint)
+    costs.settle()
+    assert Batch.objects.get().cost == 0
 
 
-def test_a_budget_binds_only_whom_it_names():
-    alice, bob = make_user(), make_user("bob")
-    key = ApiKey.issue(owner=alice, name="ci")[0]
-    other = priced("other")
-    limit(1, user=alice, api_key=key)
-    spend(1, api_key_id=key.pk)
-    submit(alice)
-    submit(bob)
-    with pytest.raises(BudgetSpent):
-        submit(alice, key=key)
-    limit(1, endpoint=other)
-    spend(1, endpoint=other, user=bob)
-    with pytest.raises(BudgetSpent):
-        submit(bob, other)
-    submit(bob)
+def test_who_comes_second_does_not_count_a_job_again():
+    ended(10)
+    with just_before('UPDATE "jobs_job"', costs.settle):
+        assert costs.settle() == 1
+    spent = Spend.objects.get()
+    assert (spent.jobs, spent.amount) == (1, 10 * PRICE)
 
 
-def test_yesterdays_money_is_not_todays():
-    limit(1, period="day")
-    spend(1, day=now().date() - timedelta(days=1))
-    submit()
+@pytest.mark.parametrize("statement", ["jobs_spend", 'UPDATE "jobs_batch"'])
+def test_a_job_is_not_reckoned_where_the_totals_could_not_be_written(statement):
+    batch = make_batch([{"n": 1}], endpoint=priced(input_schema={}))
+    Job.objects.all().delete()
+    ended(10, batch=batch)
 
+    def die():
+        raise KeyboardInterrupt
 
-def test_what_is_on_its_way_counts_too():
-    ended(1000)  # $0.31 each
-    limit(1)
-    for _ in range(3):
-        submit()
-    with pytest.raises(
-        BudgetSpent, match=r"would cost about \$0\.31; \$0\.07 are left"
-    ):
-        submit()
-
-
-def test_a_batch_that_would_cost_more_is_refused_whole():
-    ended(1000, endpoint=priced(input_schema={}))
-    limit(1)
-    with pytest.raises(BudgetSpent, match="These 4 jobs would cost about"):
-        make_batch([{"n": n} for n in range(4)])
-    assert not Batch.objects.exists()
-
-
-def test_programs_get_402_and_people_a_sentence(client):
-    alice = make_user()
-    priced(input_schema={"type": "object", "properties": {"text": {"type": "string"}}})
-    limit(1)
-    spend("0.9")
-    client.force_login(alice)
-    page = client.get("/new/blur/").content.decode()
-    assert "90 % of the budget" in page
-    spend("0.2", endpoint=make_endpoint("other"))
-    page = client.post("/new/blur/", {"input-text": "hi"}).content.decode()
-    assert "The budget each month is spent" in page
-    client.logout()
-    answer = client.post(
-        "/api/v1/jobs",
-        {"endpoint": "blur", "input": {"text": "hi"}},
-        content_type="application/json",
-        headers={"Authorization": f"Bearer {make_key(alice)}"},
-    )
-    assert answer.status_code == 402
-    assert answer.json()["code"] == "budget_spent"
-
-
-def test_the_operator_is_warned_before_it_is_spent():
-    limit(10)
-    spend(7)
-    budgets.watch()
-    assert not Alert.objects.exists()
-    spend(2, endpoint=make_endpoint("other"))
-    budgets.watch()
-    budgets.watch()
-    alert = Alert.objects.get()
-    assert "(Everybody: $10.00 each month) is used up to 90 %" in alert.message
-    assert alert.severity == "warning"
-    Budget.objects.update(amount=100)
-    budgets.watch()
-    alert.refresh_from_db()
-    assert alert.resolved_at
-
-
-def test_a_budget_that_is_deleted_takes_its_warning_along():
-    budget = limit(1)
-    spend(1)
-    budgets.watch()
-    assert Alert.objects.filter(resolved_at=None).count() == 1
-    budget.delete()
-    budgets.watch()
-    assert not Alert.objects.filter(resolved_at=None).exists()
-
-
-def test_a_spent_budget_leaves_ones_own_gpu_alone():
-    limit(1)
-    spend(1)
-    submit(endpoint=make_local())
+    with pytest.raises(KeyboardInterrupt), just_before(statement, die):
+        costs.settle()
+    assert not Spend.objects.exists()
+    costs.settle()
+    assert Spend.objects.get().amount == Batch.objects.get().cost == 10 * PRICE

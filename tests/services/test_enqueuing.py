@@ -362,7 +362,9 @@ def test_an_item_too_large_for_the_backend_fails_alone(settings, monkeypatch):
     assert list(statuses) == [JobStatus.FAILED, JobStatus.PENDING]
 
 
-def test_memory_does_not_depend_on_the_number_of_items():
+def test_memory_does_not_depend_on_the_number_of_items(monkeypatch):
+    monkeypatch.setattr(enqueuing, "TASK_SECONDS", 600)  # on a busy machine, too
+
     def peak(count):
         batch = of_file(lines(*({"text": f"{n:02000}"} for n in range(count))))
         tracemalloc.start()
