@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 
 import pytest
 
@@ -11,9 +12,11 @@ from tests.stack.stack import ROOT
 sys.path.append(str(ROOT / "worker_handler"))
 
 import downloads
+import inbox
 from runner import InFile, JobContext
 
 from tests.worker.files import CONTENT, Files
+from tests.worker.slipway import FakeSlipway
 
 
 @pytest.fixture
@@ -49,3 +52,22 @@ def fetch(server, tmp_path, monkeypatch):
 
     run.reported = reported
     return run
+
+
+@pytest.fixture
+def slipway(monkeypatch, tmp_path):
+    """A server that this worker reaches at an address of its own; no volume is here."""
+    made = FakeSlipway()
+    monkeypatch.setenv("SLIPWAY_URL", made.url)
+    monkeypatch.delenv("SLIPWAY_INBOX", raising=False)
+    monkeypatch.setattr(inbox, "VOLUME", tmp_path / "nowhere")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """How long somebody would have waited; nobody does."""
+    waited = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    return waited
