@@ -21,6 +21,7 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 PAUSES = (0.5, 2.0, 5.0)
 # What a signed link answers whose time is over.
 EXPIRED = {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}
+NO_SUCH_RANGE = httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE
 
 
 class Interrupted(Exception):
@@ -99,14 +100,16 @@ def _download(
             _fetch(url, wanted, trusted, see)
         except Expired as error:
             url = "" if is_renewed else renew(wanted.name)
-            if not url:
-                raise InputUnavailable(str(error)) from None
             is_renewed, problem = True, str(error)
-        except (httpx.HTTPError, Interrupted) as error:
-            problem = str(error) if isinstance(error, Interrupted) else _reason(error)
+        except Interrupted as error:
+            problem = str(error)
+        except httpx.HTTPError as error:
+            problem = _reason(error)
+        except httpx.InvalidURL:
+            raise InputUnavailable("The address is not a valid URL.") from None
         else:
             return
-        if pause is None:
+        if pause is None or not url:
             raise InputUnavailable(f"The file could not be fetched: {problem}.")
         time.sleep(pause)
 
@@ -125,9 +128,13 @@ def _fetch(
             request = _request(client, url, have, trusted)
             response = client.send(request, stream=True)
             try:
-                if response.is_redirect:
+                if response.has_redirect_location:
                     url = str(httpx.URL(url).join(response.headers["location"]))
                     continue
+                if have and response.status_code == NO_SUCH_RANGE:
+                    # All of it came before the break, or it is another file by now.
+                    target.unlink()
+                    raise Interrupted("the server has no more of it")
                 _check(response, is_trusted=is_trusted)
                 _save(response, target, see)
             finally:
@@ -159,12 +166,12 @@ def _check(response: httpx.Response, *, is_trusted: bool) -> None:
     code = response.status_code
     if code in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
         return
-    text = f"The file could not be fetched: the server answered {code}."
+    problem = f"the server answered {code}"
     if code == httpx.codes.TOO_MANY_REQUESTS or code >= 500:
-        raise Interrupted(f"the server answered {code}")
+        raise Interrupted(problem)
     if code in EXPIRED and is_trusted:
-        raise Expired(text)
-    raise InputUnavailable(text)
+        raise Expired(problem)
+    raise InputUnavailable(f"The file could not be fetched: {problem}.")
 
 
 def _save(
@@ -172,19 +179,19 @@ def _save(
 ) -> None:
     is_rest = response.status_code == httpx.codes.PARTIAL_CONTENT
     size = int(response.headers.get("content-length") or 0)
-    if size > MAX_BYTES:
-        raise InputUnavailable("The file is larger than 100 GiB.")
-    came = 0
     with target.open("ab" if is_rest else "wb") as file:
+        whole = file.tell() + size
+        _check_size(whole)
         # As they come: what is held back to make larger pieces is lost in a break.
         for piece in response.iter_raw():
             file.write(piece)
-            came += len(piece)
-            if came > MAX_BYTES:
-                raise InputUnavailable("The file is larger than 100 GiB.")
-            see(came / size if size else None)
-    if size and came < size:
-        raise Interrupted("the connection broke off")
+            _check_size(file.tell())
+            see(file.tell() / whole if size else None)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise InputUnavailable("The file is larger than 100 GiB.")
 
 
 def _compare(wanted: Wanted) -> None:

@@ -1,77 +1,18 @@
 """A result that nobody takes is kept on the volume, and delivered when somebody does."""
 
-import hashlib
-import json
 import os
-import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-import pytest
-
-from tests.stack.stack import ROOT
-
-sys.path.append(str(ROOT / "worker_handler"))
 
 import inbox
+import pytest
 from lifetime import Stop
 from work import work
 
-ATTEMPT = "01a1fc9415d87a388eb9ec20a6b7b422"
+from tests.worker.slipway import ATTEMPT
 
 
-class FakeSlipway:
-    """What a worker sees of Slipway; what ends with one of `down` is not answered."""
-
-    def __init__(self):
-        self.down, self.files, self.manifests, outer = set(), {}, [], self
-        self.answers = {}
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                call = self.path.rpartition("/")[2]
-                length = int(self.headers.get("Content-Length", 0))
-                told = json.loads(self.rfile.read(length) or b"{}")
-                if call in outer.down:
-                    return  # closed without a word
-                if call == "outputs":
-                    url = f"{outer.url}/put/{told['name']}"
-                    self.send(200, {"method": "PUT", "url": url})
-                    return
-                if call == "finish" and "finish" not in outer.answers:
-                    outer.manifests.append(told)
-                self.send(outer.answers.get(call, 200), {"continue": True})
-
-            def do_PUT(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                name = self.path.rpartition("/")[2]
-                outer.files[name] = body
-                sha256 = hashlib.sha256(body).hexdigest()
-                self.send(201, {"name": name, "size": len(body), "sha256": sha256})
-
-            def send(self, status, body):
-                content = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-
-@pytest.fixture
-def slipway(monkeypatch):
-    made = FakeSlipway()
-    monkeypatch.setenv("SLIPWAY_URL", made.url)
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
     monkeypatch.setattr(inbox, "PAUSES", (0.01, 0.01))
-    yield made
-    made.http.shutdown()
-    made.http.server_close()
 
 
 @pytest.fixture
@@ -81,14 +22,9 @@ def box(tmp_path, monkeypatch):
 
 
 def do(slipway, attempt=ATTEMPT):
-    names = ("job", "attempt", "token", "runner")
-    envelope = dict(zip(names, ("j1", attempt, "token-of-it", "echo"), strict=True))
-    told = {
-        "message": "hi",
-        "megabytes": 1,
-        "_slipway": {**envelope, "url": slipway.url},
-    }
-    return work({"id": "r1", "input": told}, Stop())
+    sent = {"message": "hi", "megabytes": 1}
+    sent["_slipway"] = slipway.envelope(attempt=attempt)
+    return work({"id": "r1", "input": sent}, Stop())
 
 
 @pytest.mark.parametrize("call", ["outputs", "finish"])

@@ -20,14 +20,26 @@ def test_every_item_comes_out_in_its_order():
     assert written == [n * 2 for n in range(100)]
 
 
-def test_the_stages_overlap():
-    def slow(value):
-        time.sleep(0.02)
-        return value
+def test_the_stages_work_at_the_same_time():
+    """Each waits until the other two are at work as well."""
+    all_three = threading.Barrier(3)
 
-    began = time.monotonic()
-    pipeline.run((slow(n) for n in range(30)), slow, slow)
-    assert time.monotonic() - began < 30 * 0.02 * 3 * 0.7
+    def read():
+        yield from "ab"  # for the two stages behind
+        all_three.wait(30)
+        yield "c"
+
+    def work(item):
+        if item == "b":
+            all_three.wait(30)
+        return item
+
+    def write(item):
+        if item == "a":
+            all_three.wait(30)
+
+    pipeline.run(read(), work, write)
+    assert not all_three.broken
 
 
 def test_a_fast_reader_does_not_fill_the_memory():
