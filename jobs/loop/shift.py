@@ -227,8 +227,11 @@ class Shift:
             await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
         for channel in self._channels.values():
             await self._flush(channel)
+        unanswered = {pk for c in self._channels.values() for pk in c.sending}
         for task in self._tasks:
             task.cancel()
+        if unanswered:
+            await self.in_db(reconcile.doubt_unanswered, unanswered)
 
     def _close_threads(self) -> None:
         """Give every thread's database connection back."""

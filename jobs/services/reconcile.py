@@ -4,7 +4,9 @@
 those that RunPod has (`tracking`, `sync`).
 """
 
+from collections.abc import Collection
 from datetime import timedelta
+from uuid import UUID
 
 from django.db.models import F
 from django.utils.timezone import now
@@ -27,7 +29,9 @@ def begin(job: Job) -> bool:
 
     `Job.advance`, or `done` where nothing moved, sets the count back.
     """
-    if job.takes >= conf.MAX_TAKES:
+    # The claim of a job that is being sent is counted, and nobody has died of it yet.
+    deaths = job.takes - (job.status == S.SUBMITTING)
+    if deaths >= conf.MAX_TAKES:
         # From SUBMITTING the way leads through UNCONFIRMED, which the next look takes.
         to = S.UNCONFIRMED if job.status == S.SUBMITTING else S.FAILED
         job.advance(to, by=Actor.SWEEPER, **({} if to == S.UNCONFIRMED else POISON))
@@ -76,6 +80,12 @@ def doubt_orphans() -> None:
     """
     for job in Job.objects.filter(status=S.SUBMITTING):
         job.advance(S.UNCONFIRMED, by=Actor.SWEEPER)
+
+
+def doubt_unanswered(pks: Collection[UUID]) -> None:
+    """Doubt jobs that were still being sent when a shift ended: nobody died of them."""
+    for job in Job.objects.filter(pk__in=pks, status=S.SUBMITTING):
+        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER, takes=max(0, job.takes - 1))
 
 
 def give_up_proof(job: Job) -> None:

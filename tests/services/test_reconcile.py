@@ -124,9 +124,9 @@ def test_a_job_whose_steps_ended_three_processes_fails(status):
 
 
 def test_a_job_whose_sending_ended_three_processes_is_doubted_first():
-    job = make_job("SUBMITTING", takes=3)
+    job = make_job("SUBMITTING", takes=4)  # three deaths, and the claim
     assert not reconcile.begin(job)
-    assert (reread(job).status, job.takes, job.error_code) == ("UNCONFIRMED", 3, "")
+    assert (reread(job).status, job.takes, job.error_code) == ("UNCONFIRMED", 4, "")
     assert not reconcile.begin(job)
     assert (reread(job).status, job.error_code) == ("FAILED", "poison")
 
@@ -154,3 +154,9 @@ def test_a_look_comes_later_only_for_the_job_it_is_about():
     )
     step(job)
     assert reread(other).due_at == soon < job.due_at
+
+
+def test_a_claim_that_nobody_has_died_of_is_no_death():
+    job = make_job("SUBMITTING", takes=3)
+    assert reconcile.begin(job)
+    assert reread(job).status == "SUBMITTING"
