@@ -15,7 +15,7 @@ django.setup()
 from jobs.models import Attempt  # noqa: E402 - after setup
 from jobs.runpod import EndpointClient  # noqa: E402
 from jobs.runpod.errors import RunPodError  # noqa: E402
-from jobs.services import sync  # noqa: E402
+from jobs.services.lifecycle import sync  # noqa: E402
 
 PAUSE = 5
 app = Celery("polling")

@@ -9,12 +9,12 @@ from typing import Any
 
 from django import forms
 
-from jobs import conf
-from jobs.errors import InvalidInput
 from jobs.forms import FileWidget
+from jobs.lib import conf
+from jobs.lib.errors import InvalidInput
 from jobs.models import Endpoint
-from jobs.services import item_sources
-from jobs.services.batches import Options
+from jobs.services.batching import item_sources
+from jobs.services.batching.batches import Options
 
 LIST_FILES = ["application/json", "text/csv", "text/plain"]
 LABELS = {

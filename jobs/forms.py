@@ -1,7 +1,7 @@
 """Pages' input: a Django form from an endpoint's JSON Schema.
 
 The form only reads what was typed. Whether it is right is judged once, by
-`services.inputs`, for pages and programs alike; its problems are put at the fields.
+`services.lifecycle.inputs`, for pages and programs alike; its problems are put at the fields.
 """
 
 import json
@@ -9,9 +9,9 @@ from typing import Any
 
 from django import forms
 
-from jobs.errors import InvalidInput
+from jobs.lib.errors import InvalidInput
 from jobs.models import Endpoint, Upload
-from jobs.services import inputs
+from jobs.services.lifecycle import inputs
 
 LONG_TEXT = 200
 

@@ -17,12 +17,12 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError
 
-from jobs import conf
+from jobs.lib import conf
+from jobs.lib.threads import in_thread
 from jobs.models import ApiKey, Job
-from jobs.services.job_json import PREFETCHED, Json, job_json
-from jobs.services.jobs import WAITING, queue_positions
+from jobs.services.lifecycle.job_json import PREFETCHED, Json, job_json
+from jobs.services.lifecycle.jobs import WAITING, queue_positions
 from jobs.states import ENDS
-from jobs.threads import in_thread
 
 logger = logging.getLogger(__name__)
 CHECK_SECONDS = 5.0

@@ -5,7 +5,7 @@ Only `Job.advance` executes a move. The table below is the one in docs/architect
 
 from django.db.models import TextChoices
 
-from jobs.errors import IllegalMove
+from jobs.lib.errors import IllegalMove
 
 
 class JobStatus(TextChoices):

@@ -9,25 +9,18 @@ from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.utils.timezone import now
 
-from jobs import conf, courier, nudge
-from jobs.local_endpoint import doorbell, queue, workers
-from jobs.loop import shift
+from jobs.lib import conf, nudge
+from jobs.local_endpoint import callbacks, queue, workers
 from jobs.models import Job, Upload
-from jobs.services import (
-    artifacts,
-    budgets,
-    costs,
-    enqueuing,
-    idempotency,
-    passwords,
-    reconcile,
-    retention,
-    sampling,
-    telling,
-    totals,
-    uploads,
-    webhooks,
-)
+from jobs.services.batching import enqueuing
+from jobs.services.files import uploads
+from jobs.services.lifecycle import completion, idempotency, reconcile, retention
+from jobs.services.money import budgets, costs, totals
+from jobs.services.notifications import alert_messages, webhooks
+from jobs.services.operations import sampling
+from jobs.services.people import passwords
+from jobs.shifts import courier
+from jobs.shifts.loop import shift
 from jobs.states import JobStatus
 
 
@@ -64,7 +57,7 @@ def collect_job(pk: str) -> None:
     if job is None or job.status != JobStatus.FINALIZING:
         return
     if reconcile.begin(job):
-        artifacts.fetch(job)
+        completion.fetch(job)
         reconcile.done(job)
 
 
@@ -113,7 +106,7 @@ def settle_costs() -> None:
 @shared_task(name="jobs.tell_alerts")
 def tell_alerts() -> None:
     """Tell operators of alerts that opened or are over."""
-    telling.tell()
+    alert_messages.tell()
 
 
 @shared_task(name="jobs.send_password_resets")
@@ -145,4 +138,4 @@ def sweep_local_endpoint() -> None:
 @shared_task(name="jobs.ring_doorbell")
 def ring_doorbell(item_id: str) -> None:
     """Tell the client of a finished queue item."""
-    doorbell.ring(item_id)
+    callbacks.ring(item_id)

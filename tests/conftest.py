@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 
-from jobs import rates
+from jobs.lib import rates
 from jobs.storage import bucket
 from tests.fake_account import KEY as ACCOUNT_KEY
 from tests.fake_account import FakeAccount

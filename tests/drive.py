@@ -5,7 +5,7 @@ from typing import Any
 from jobs.models import Attempt, Job
 from jobs.runpod import EndpointClient
 from jobs.runpod.errors import RunPodError
-from jobs.services import reconcile, submission, sync
+from jobs.services.lifecycle import reconcile, submission, sync
 from jobs.states import REMOTE
 
 

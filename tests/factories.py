@@ -5,7 +5,8 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from jobs.models import ApiKey, Attempt, Batch, Endpoint, Job, Upload
-from jobs.services import batch_inputs, batches, uploads
+from jobs.services.batching import batch_inputs, batches
+from jobs.services.files import uploads
 from jobs.states import JobStatus
 from jobs.storage import LOCAL, local
 

@@ -175,7 +175,7 @@ class FakeRunPod:
     async def _run_handler(self, job: RemoteJob) -> dict[str, Any]:
         if "_slipway" in job.input:
             sys.path[:0] = [p for p in [str(HANDLER)] if p not in sys.path]
-            from handler import handler  # noqa: PLC0415 - only some tests need it
+            from slipway_worker.handler import handler  # noqa: PLC0415 - only some tests need it
 
             answer = await handler({"id": job.id, "input": job.input})
             return answer if "error" in answer else {"output": answer}

@@ -8,10 +8,11 @@ from django.apps import apps
 from django.core import mail, serializers
 from django.core.management import CommandError, call_command
 
+from jobs.lib.redaction import redacted
 from jobs.models import Delivery, Endpoint
-from jobs.redaction import redacted
-from jobs.services import alerts, provisioning, sampling, telling
-from jobs.services.wishes import Wish
+from jobs.services.notifications import alert_messages
+from jobs.services.operations import alerts, provisioning, sampling
+from jobs.services.operations.spec import Wish
 from tests.factories import make_endpoint, make_job, make_key, make_user
 from tests.fake_account import KEY
 
@@ -48,7 +49,7 @@ def planted(graphql_account, settings):
         sampling.sample(one, is_asked=True)
     alerts.open_alert("unhealthy", f"it says {KEY}", f"see {HF}", endpoint=endpoint)
     sampling.sample_accounts()
-    telling.tell()
+    alert_messages.tell()
     return endpoint
 
 
@@ -78,7 +79,9 @@ def test_no_planted_secret_comes_out_anywhere(planted, client, caplog, monkeypat
         out.append((path, answer.content.decode()))
     for action in ("look", "purge", "pause", "wake", "recreate", "schema"):
         if action == "schema":
-            monkeypatch.setattr("jobs.services.worker_schemas.WAIT_SECONDS", 0.1)
+            monkeypatch.setattr(
+                "jobs.services.operations.worker_schemas.WAIT_SECONDS", 0.1
+            )
         url = f"/admin/jobs/endpoint/{planted.pk}/operate/{action}/"
         answer = client.post(url, {}, follow=True)
         out.append((url, answer.content.decode()))

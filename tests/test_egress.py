@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from jobs import egress
-from jobs.egress import EgressRefused
+from jobs.lib import egress
+from jobs.lib.egress import EgressRefused
 
 REFUSED = [
     *("file:///etc/passwd", "gopher://x/", "ftp://x/", "data:text/plain,x", "unix:/x"),

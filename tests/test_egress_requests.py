@@ -5,8 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from jobs import egress
-from jobs.egress import EgressRefused
+from jobs.lib import egress
+from jobs.lib.egress import EgressRefused
 
 TIMEOUT = httpx.Timeout(60)
 

@@ -4,9 +4,9 @@ import pytest
 from django.core.exceptions import ValidationError
 from jsonschema.exceptions import SchemaError
 
-from jobs import input_schemas
-from jobs.errors import InvalidInput
-from jobs.services import inputs
+from jobs.lib import input_schemas
+from jobs.lib.errors import InvalidInput
+from jobs.services.lifecycle import inputs
 from tests.factories import make_endpoint
 
 EVIL = "^(a+)+$"

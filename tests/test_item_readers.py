@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from jobs import item_readers
-from jobs.item_readers import Unreadable
+from jobs.lib import item_readers
+from jobs.lib.item_readers import Unreadable
 
 BOM = "\ufeff"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.path_globs import matcher
+from jobs.lib.path_globs import matcher
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from django.db import connection, connections
 
 from jobs.models import ApiKey, Endpoint, Job
 from jobs.models.prepared import Prepared
-from jobs.services import jobs, release
+from jobs.services.lifecycle import jobs, release
 from tests.factories import make_endpoint, make_job, make_key, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

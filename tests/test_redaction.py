@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.redaction import has_secret, redacted, redacted_json
+from jobs.lib.redaction import has_secret, redacted, redacted_json
 
 A = "Ab3" * 12
 LOOKS = [

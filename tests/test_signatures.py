@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.signatures import signature
+from jobs.lib.error_signatures import signature
 
 ID = "0a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d"
 

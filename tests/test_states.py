@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import IllegalMove
+from jobs.lib.errors import IllegalMove
 from jobs.states import ACTIVE, ENDS, MOVES, REMOTE, Actor, JobStatus, check_move
 from tests.factories import make_job
 

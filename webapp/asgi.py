@@ -2,9 +2,9 @@
 
 Django's ASGI handler spools a whole body before a view runs, so a cut upload would lose
 every byte of it. PATCH on an upload and PUT of an output therefore go to
-`jobs.uploads.receiver`, which keeps each piece as it comes. RunPod's webhooks go to
-`jobs.loop.doorbell`, because there may be a hundred of them a second; the JSON API goes
-through `jobs.api.gate`, which stops reading where a body is too large.
+`jobs.asgi.uploads`, which keeps each piece as it comes. RunPod's webhooks go to
+`jobs.asgi.runpod_webhook`, because there may be a hundred of them a second; the JSON API goes
+through `jobs.asgi.api`, which stops reading where a body is too large.
 """
 
 import os
@@ -16,12 +16,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 _django = get_asgi_application()
 
 from jobs.api.body import CORTEX  # noqa: E402 - needs Django set up
-from jobs.api.gate import gate_for  # noqa: E402
 from jobs.api.middleware import PREFIX  # noqa: E402
-from jobs.loop.doorbell import PATH as HOOKS_PATH  # noqa: E402
-from jobs.loop.doorbell import doorbell_for  # noqa: E402
-from jobs.services.output_links import OUTPUT_PATH  # noqa: E402
-from jobs.uploads.receiver import TUS_PATH, receiver_for  # noqa: E402
+from jobs.asgi.api import gate_for  # noqa: E402
+from jobs.asgi.runpod_webhook import PATH as HOOKS_PATH  # noqa: E402
+from jobs.asgi.runpod_webhook import doorbell_for  # noqa: E402
+from jobs.asgi.uploads import TUS_PATH, receiver_for  # noqa: E402
+from jobs.services.files.artifact_links import OUTPUT_PATH  # noqa: E402
 
 # What never comes to Django's own handler: (method, how the path begins, who takes it).
 # A door may still leave a request to Django. `tests/access` has a row for each of them.

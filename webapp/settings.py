@@ -13,8 +13,8 @@ import dj_database_url
 from csp.constants import NONCE, NONE, SELF
 from django.templatetags.static import static
 
-from jobs import conf
-from jobs.version import __version__
+from jobs.lib import conf
+from jobs.lib.version import __version__
 from webapp import env
 from webapp.secret_key import kept_secret_key
 
@@ -120,7 +120,7 @@ AXES_FAILURE_LIMIT = 6
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "jobs.client_address.of"
+AXES_CLIENT_IP_CALLABLE = "jobs.lib.client_address.of"
 AXES_LOCKOUT_CALLABLE = "jobs.views.errors.locked_out"
 AXES_ALLOWED_CORS_ORIGINS = None
 AXES_DISABLE_ACCESS_LOG = True
@@ -304,7 +304,7 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
-# --- Limits: JOBS_<NAME>, see jobs/conf.py ---------------------------------------------
+# --- Limits: JOBS_<NAME>, see jobs/lib/conf.py ---------------------------------------------
 globals().update(env.overrides("JOBS", conf.NAMES))
 
 # --- RunPod ---------------------------------------------------------------------------

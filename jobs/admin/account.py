@@ -11,11 +11,11 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs.errors import SlipwayError
+from jobs.lib.errors import SlipwayError
 from jobs.runpod.account import VOLUME_MAX_GB, Volume
 from jobs.runpod.errors import RunPodError
-from jobs.services import accounts, overviews, volumes
-from jobs.services.overviews import Overview
+from jobs.services.operations import accounts, overviews, volumes
+from jobs.services.operations.overviews import Overview
 
 
 @require_safe

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from jobs.services import audit
+from jobs.services.operations import audit
 
 
 class Audited:

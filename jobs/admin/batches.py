@@ -10,7 +10,8 @@ from unfold.admin import ModelAdmin
 
 from jobs.admin.jobs import ReadOnly
 from jobs.models import Batch
-from jobs.services import audit, batches
+from jobs.services.batching import batches
+from jobs.services.operations import audit
 
 
 @admin.register(Batch)

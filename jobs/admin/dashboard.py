@@ -5,8 +5,8 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from jobs.services import dashboard as service
-from jobs.services.dashboard import RANGES, Series
+from jobs.services.money import dashboard as service
+from jobs.services.money.dashboard import RANGES, Series
 from jobs.states import JobStatus
 
 RUNNING = (JobStatus.IN_PROGRESS, JobStatus.FINALIZING)

@@ -12,10 +12,10 @@ from unfold.admin import ModelAdmin
 from jobs.admin import account, operate, provision
 from jobs.admin.audited import Audited
 from jobs.admin.jobs import ReadOnly
-from jobs.errors import SlipwayError
+from jobs.lib.errors import SlipwayError
 from jobs.models import Endpoint, LocalWorker
 from jobs.runpod.errors import RunPodError
-from jobs.services import endpoints, provisioning
+from jobs.services.operations import endpoints, provisioning
 
 
 @admin.register(Endpoint)

@@ -10,9 +10,10 @@ from unfold.decorators import display
 from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from jobs.errors import SlipwayError
+from jobs.lib.errors import SlipwayError
 from jobs.models import Attempt, Endpoint, Job, JobEvent
-from jobs.services import audit, jobs
+from jobs.services.lifecycle import jobs
+from jobs.services.operations import audit
 from jobs.states import JobStatus
 
 TONES = {

@@ -12,7 +12,8 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from jobs.admin.audited import Audited
 from jobs.models import ApiKey
-from jobs.services import audit, keys
+from jobs.services.operations import audit
+from jobs.services.people import keys
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

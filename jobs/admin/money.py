@@ -9,7 +9,7 @@ from unfold.admin import ModelAdmin
 from jobs.admin.audited import Audited
 from jobs.admin.jobs import ReadOnly
 from jobs.models import Budget, GpuPrice, Spend
-from jobs.services import budgets, costs
+from jobs.services.money import budgets, costs
 
 
 @admin.register(GpuPrice)

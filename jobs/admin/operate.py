@@ -14,18 +14,18 @@ from django.utils.timezone import now
 from django.views.decorators.http import require_POST, require_safe
 
 from jobs.admin.dashboard import chart
-from jobs.errors import InvalidInput, SlipwayError
+from jobs.lib.errors import InvalidInput, SlipwayError
 from jobs.models import AuditEntry, Endpoint
 from jobs.runpod.errors import RunPodError
-from jobs.services import (
+from jobs.services.money import dashboard
+from jobs.services.operations import (
     accounts,
     audit,
-    dashboard,
     diagnosis,
     endpoints,
     provisioning,
     sampling,
-    wishes,
+    spec,
     worker_schemas,
 )
 
@@ -43,7 +43,7 @@ class ReleaseForm(forms.Form):
     def clean_env(self) -> dict[str, str]:
         """Read NAME=value lines."""
         try:
-            return wishes.variables(self.cleaned_data["env"].splitlines())
+            return spec.variables(self.cleaned_data["env"].splitlines())
         except InvalidInput as error:
             raise forms.ValidationError(str(error)) from None
 

@@ -19,12 +19,12 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from jobs.errors import InvalidInput, SlipwayError
+from jobs.lib.errors import InvalidInput, SlipwayError
 from jobs.models import Endpoint, GpuPrice
 from jobs.runpod.errors import RunPodError
-from jobs.services import accounts, provisioning, wishes
-from jobs.services.provisioning import Plan
-from jobs.services.wishes import Wish
+from jobs.services.operations import accounts, provisioning, spec
+from jobs.services.operations.provisioning import Plan
+from jobs.services.operations.spec import Wish
 
 USUAL_TIERS = ["AMPERE_24", "ADA_24", "AMPERE_48", "ADA_48_PRO"]
 
@@ -142,7 +142,7 @@ class ProvisionForm(forms.Form):
     def clean_env(self) -> dict[str, str]:
         """Read NAME=value lines."""
         try:
-            return wishes.variables(self.cleaned_data["env"].splitlines())
+            return spec.variables(self.cleaned_data["env"].splitlines())
         except InvalidInput as error:
             raise forms.ValidationError(str(error)) from None
 

@@ -7,7 +7,8 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from jobs.models import Delivery, Webhook
-from jobs.services import audit, webhooks
+from jobs.services.notifications import webhooks
+from jobs.services.operations import audit
 
 
 class _ReadOnly(ModelAdmin):

@@ -6,7 +6,7 @@ from ninja import Router
 
 from jobs.api.auth import ApiRequest
 from jobs.api.schemas import Me
-from jobs.services import costs, usage
+from jobs.services.money import costs, usage
 
 router = Router()
 

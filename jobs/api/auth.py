@@ -10,8 +10,8 @@ from ninja.errors import HttpError
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from jobs import client_address, conf, rates
-from jobs.errors import SlipwayError, TooMany
+from jobs.lib import client_address, conf, rates
+from jobs.lib.errors import SlipwayError, TooMany
 from jobs.models import ApiKey, Job
 from jobs.models.api_key import SCOPES
 from jobs.models.job import JobQuerySet

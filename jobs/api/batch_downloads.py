@@ -11,9 +11,9 @@ from jobs.api.auth import ApiRequest
 from jobs.api.batches import find
 from jobs.api.events import needs_live
 from jobs.api.jobs import base_of
+from jobs.lib.threads import in_thread, in_threads
 from jobs.models import Batch
-from jobs.services import batch_results
-from jobs.threads import in_thread, in_threads
+from jobs.services.batching import batch_results
 
 router = Router()
 NDJSON, ZIP = "application/x-ndjson", "application/zip"

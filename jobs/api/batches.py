@@ -21,12 +21,13 @@ from jobs.api.jobs import base_of, check_metadata, endpoint_of, job_page
 from jobs.api.once import PARAMETER, answer, once
 from jobs.api.paging import Cursor, Limit, page_of, refuse_unknown
 from jobs.api.schemas import JobPage
-from jobs.errors import InvalidInput, NotFound, Problem
-from jobs.item_readers import Unreadable
+from jobs.lib.errors import InvalidInput, NotFound, Problem
+from jobs.lib.item_readers import Unreadable
 from jobs.models import Batch, Endpoint, Job
-from jobs.services import batch_inputs, batch_json, enqueuing, estimates, item_sources
-from jobs.services import batches as service
-from jobs.services.batches import Options
+from jobs.services.batching import batch_inputs, batch_json, enqueuing, item_sources
+from jobs.services.batching import batches as service
+from jobs.services.batching.batches import Options
+from jobs.services.money import estimates
 
 router = Router()
 READ, WRITE = needs("jobs:read"), needs("jobs:write")

@@ -5,8 +5,8 @@ from typing import Any
 from django.http import HttpRequest
 from ninja.parser import Parser
 
-from jobs import clean_json, conf
-from jobs.errors import Malformed, TooLarge, Unsupported
+from jobs.lib import clean_json, conf
+from jobs.lib.errors import Malformed, TooLarge, Unsupported
 
 LARGE = {"/api/v1/jobs", "/api/v1/batches"}
 CORTEX = ("/batch/", "/api/v1/batch/")

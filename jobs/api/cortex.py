@@ -15,14 +15,15 @@ from django.views.decorators.csrf import csrf_exempt
 from ninja.errors import HttpError
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
-from jobs import clean_json
 from jobs.api.auth import Caller, needs
 from jobs.api.body import CORTEX, limit
 from jobs.api.errors import STATUSES
-from jobs.errors import InvalidInput, NotFound, Problem, SlipwayError, TooLarge
+from jobs.lib import clean_json
+from jobs.lib.errors import InvalidInput, NotFound, Problem, SlipwayError, TooLarge
 from jobs.models import Batch, Endpoint
-from jobs.services import batch_inputs, batches, bucket_sources, cortex, item_sources
-from jobs.services.batches import Options
+from jobs.services.batching import batch_inputs, batches, cortex, item_sources
+from jobs.services.batching.batches import Options
+from jobs.services.files import bucket_sources
 from jobs.storage import StoreError
 
 ITEM_MAX_BYTES = 250 * 1024

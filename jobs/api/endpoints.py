@@ -12,11 +12,12 @@ from jobs.api.schemas import (
     EstimateOut,
     Purged,
 )
-from jobs.errors import Conflict, NotFound
+from jobs.lib.errors import Conflict, NotFound
 from jobs.models import Endpoint
 from jobs.runpod.errors import RunPodError
-from jobs.services import costs, diagnosis, estimates
-from jobs.services import endpoints as service
+from jobs.services.money import costs, estimates
+from jobs.services.operations import diagnosis
+from jobs.services.operations import endpoints as service
 
 router = Router()
 READ = needs("endpoints:read")

@@ -11,7 +11,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from jobs.api.auth import ScopeMissing
-from jobs.errors import (
+from jobs.lib.errors import (
     BudgetSpent,
     Conflict,
     InvalidInput,

@@ -20,11 +20,11 @@ from ninja import Router
 from pydantic_core import to_json
 
 from jobs.api.auth import ApiRequest, Caller, needs
-from jobs.errors import Malformed, NotFound
+from jobs.lib.errors import Malformed, NotFound
+from jobs.lib.threads import in_thread
 from jobs.live import Listener, State, hub
-from jobs.services.job_json import Json
+from jobs.services.lifecycle.job_json import Json
 from jobs.states import ENDS
-from jobs.threads import in_thread
 
 router = Router()
 SCHEMA = {

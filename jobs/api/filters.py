@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 
 from jobs.api.auth import ApiRequest
 from jobs.api.paging import Cursor, Limit, refuse_unknown
-from jobs.errors import Malformed, Problem
+from jobs.lib.errors import Malformed, Problem
 from jobs.states import JobStatus
 
 _METADATA = re.compile(r"^metadata\[(.{1,80})\]$", re.DOTALL)

@@ -14,13 +14,14 @@ from jobs.api.filters import METADATA_PARAMETER, JobFilters
 from jobs.api.once import PARAMETER, answer, once
 from jobs.api.paging import page_of
 from jobs.api.schemas import JobIn, JobOut, JobPage, JobWebhook, KeepIn
-from jobs.errors import InvalidInput, NotFound, Problem, TooLarge
+from jobs.lib.errors import InvalidInput, NotFound, Problem, TooLarge
 from jobs.models import Endpoint, Job
 from jobs.models.job import JobQuerySet
-from jobs.services import artifacts, downloads, retention
-from jobs.services import jobs as service
-from jobs.services.job_json import PREFETCHED, job_json
-from jobs.services.job_lists import jobs_json
+from jobs.services.files import downloads
+from jobs.services.lifecycle import completion, retention
+from jobs.services.lifecycle import jobs as service
+from jobs.services.lifecycle.job_json import PREFETCHED, job_json
+from jobs.services.lifecycle.job_lists import jobs_json
 
 router = Router()
 METADATA_MAX_BYTES = 16 * 1024
@@ -191,7 +192,7 @@ def delete_job(request: ApiRequest, job_id: UUID) -> Status[None]:
 )
 def read_output(request: ApiRequest, job_id: UUID, name: str) -> HttpResponse:
     """Redirect to a fresh link to the file."""
-    for artifact in artifacts.of_job(_job(request, job_id)):
+    for artifact in completion.of_job(_job(request, job_id)):
         if artifact.name == name:
             return HttpResponseRedirect(downloads.artifact_url(artifact))
     raise NotFound("This job has no such output.")

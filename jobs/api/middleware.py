@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
 from jobs.api.errors import problem
-from jobs.rates import WINDOW_SECONDS, Rate
+from jobs.lib.rates import WINDOW_SECONDS, Rate
 
 PREFIX = "/api/v1/"
 

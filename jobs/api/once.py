@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from pydantic_core import to_json, to_jsonable_python
 
 from jobs.api.auth import ApiRequest
-from jobs.services import idempotency
+from jobs.services.lifecycle import idempotency
 
 HEADER = "Idempotency-Key"
 PARAMETER = {

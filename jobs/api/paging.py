@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from pydantic import BeforeValidator, Field
 
 from jobs.api.auth import ApiRequest
-from jobs.errors import Malformed, Problem
+from jobs.lib.errors import Malformed, Problem
 
 MAX_LIMIT = 200
 

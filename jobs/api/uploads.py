@@ -8,10 +8,10 @@ from ninja import Router, Status
 
 from jobs.api.auth import ApiRequest, needs
 from jobs.api.schemas import PartLinks, PartNumbers, UploadIn, UploadOut
-from jobs.errors import NotFound
+from jobs.lib.errors import NotFound
 from jobs.models import Upload
-from jobs.services import multipart
-from jobs.services import uploads as service
+from jobs.services.files import multipart
+from jobs.services.files import uploads as service
 from jobs.storage import S3
 
 router = Router(auth=needs("uploads:write"))

@@ -22,9 +22,9 @@ from jobs.api.webhook_schemas import (
     WebhookOut,
     WebhookPage,
 )
-from jobs.errors import NotFound
+from jobs.lib.errors import NotFound
 from jobs.models import Delivery, Webhook
-from jobs.services import subscriptions, webhooks
+from jobs.services.notifications import subscriptions, webhooks
 
 router = Router(auth=needs("webhooks:admin"))
 UUID_TEXT = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"

@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from jobs import conf, links
+from jobs.lib import conf, links
 from jobs.models.api_key import ApiKey
 from jobs.models.endpoint import Endpoint
 

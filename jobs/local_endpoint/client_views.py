@@ -11,8 +11,8 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
-from jobs import clean_json, conf, egress
-from jobs.local_endpoint import doorbell, queue, workers
+from jobs.lib import clean_json, conf, egress
+from jobs.local_endpoint import callbacks, queue, workers
 from jobs.local_endpoint.access import for_clients, problem
 from jobs.local_endpoint.item_json import item_json
 from jobs.models.endpoint import Endpoint
@@ -147,7 +147,7 @@ def _refusal(body: Any) -> str:
     webhook = body.get("webhook") or ""
     if not isinstance(webhook, str):
         return "webhook must be an address"
-    if webhook and not doorbell.is_own(webhook):
+    if webhook and not callbacks.is_own(webhook):
         try:
             egress.check(webhook)
         except egress.EgressRefused as error:

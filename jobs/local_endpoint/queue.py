@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils.timezone import now
 
-from jobs import conf, nudge
+from jobs.lib import conf, nudge
 from jobs.models.endpoint import Endpoint
 from jobs.models.queue_item import QueueChunk, QueueItem
 

@@ -13,7 +13,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
-from jobs import clean_json, conf
+from jobs.lib import clean_json, conf
 from jobs.local_endpoint import queue, workers
 from jobs.local_endpoint.access import for_workers
 from jobs.models.endpoint import Endpoint

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from django.utils.timezone import now
 
+from jobs.lib.redaction import redacted
 from jobs.local_endpoint import queue as items
 from jobs.models.queue_item import LocalWorker, QueueItem
-from jobs.redaction import redacted
 
 HEARD_OF_SECONDS = 60
 

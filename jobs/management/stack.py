@@ -13,7 +13,7 @@ from django.conf import settings
 from jobs.local_endpoint import workers
 from jobs.management.processes import Child
 from jobs.models import Endpoint
-from jobs.services.bootstrap import LOCAL_QUEUE
+from jobs.services.people.bootstrap import LOCAL_QUEUE
 
 HANDLER = Path("worker_handler") / "handler.py"
 

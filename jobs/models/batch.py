@@ -1,7 +1,7 @@
 """A batch: many inputs for one endpoint, submitted at once.
 
 It stores no status: what has become of it is counted from its jobs. Items that are no
-jobs yet wait in chunks, and become jobs a few at a time (`services.batches`).
+jobs yet wait in chunks, and become jobs a few at a time (`services.batching.batches`).
 """
 
 from datetime import datetime, timedelta
@@ -71,7 +71,7 @@ class Batch(models.Model):
     next_index = models.PositiveIntegerField(
         default=0, help_text="Those before this one have been made."
     )
-    # Reading items that did not come with the request (services.enqueuing).
+    # Reading items that did not come with the request (services.batching.enqueuing).
     source = models.JSONField(default=dict, blank=True, editable=False)
     cursor = models.JSONField(default=dict, blank=True, editable=False)
     enqueued_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -8,7 +8,7 @@ from django.core.validators import MinValueValidator, URLValidator
 from django.db import models
 from jsonschema.exceptions import SchemaError
 
-from jobs import input_schemas, links
+from jobs.lib import input_schemas, links
 from jobs.models.prepared import Prepared
 
 _KEEP = "Days after its end that {} are kept. 0: for ever. Blank: as everywhere."

@@ -13,13 +13,13 @@ from django.db.models import F, Q
 from django.db.models.expressions import CombinedExpression
 from django.utils.timezone import now
 
+from jobs.lib.error_signatures import signature
 from jobs.models.api_key import ApiKey
 from jobs.models.batch import Batch
 from jobs.models.endpoint import Endpoint
 from jobs.models.ids import new_id
 from jobs.models.prepared import Prepared
 from jobs.models.upload import Upload
-from jobs.signatures import signature
 from jobs.states import ACTIVE, ENDS, Actor, JobStatus, Reason, check_move
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
 
-from jobs import conf
+from jobs.lib import conf
 from jobs.models.ids import new_id
 
 

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.timezone import now
 
-from jobs import links
+from jobs.lib import links
 from jobs.models.event import JobEvent
 from jobs.models.ids import new_id
 from jobs.models.job import Job

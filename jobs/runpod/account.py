@@ -1,6 +1,6 @@
 """What an account at RunPod holds, and the calls that change it, whichever API does it.
 
-`GraphQLAccount` and `RestAccount` both are an `Account`; `services.accounts` picks one.
+`GraphQLAccount` and `RestAccount` both are an `Account`; `services.operations.accounts` picks one.
 Every call may raise a RunPodError. Env values may be secrets: never log or show one.
 """
 

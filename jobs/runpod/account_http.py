@@ -5,9 +5,9 @@ from typing import Any, Self
 
 import httpx
 
+from jobs.lib.version import USER_AGENT
 from jobs.runpod.answers import MAX_ANSWER_BYTES
 from jobs.runpod.errors import Busy, NoAnswer, NotSent, Refused
-from jobs.version import USER_AGENT
 
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 HEADERS = {"User-Agent": USER_AGENT, "Accept": "application/json"}

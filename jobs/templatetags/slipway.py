@@ -10,8 +10,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from jobs.models import Alert, Artifact, Batch, Job, Upload
-from jobs.services import alerts, downloads
-from jobs.services.content_types import PREVIEWABLE
+from jobs.services.files import downloads
+from jobs.services.files.content_types import PREVIEWABLE
+from jobs.services.operations import alerts
 from jobs.states import JobStatus
 
 register = template.Library()

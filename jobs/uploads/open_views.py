@@ -15,10 +15,17 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from jobs import clean_json
-from jobs.errors import Conflict, InvalidInput, NoSpace, Problem, SlipwayError, TooLarge
+from jobs.lib import clean_json
+from jobs.lib.errors import (
+    Conflict,
+    InvalidInput,
+    NoSpace,
+    Problem,
+    SlipwayError,
+    TooLarge,
+)
 from jobs.models import Upload
-from jobs.services import multipart, uploads
+from jobs.services.files import multipart, uploads
 from jobs.storage import S3, StoreError, current_name
 from jobs.uploads.access import Denied, uploader
 

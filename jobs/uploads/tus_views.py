@@ -11,10 +11,10 @@ from django.urls import reverse
 from django.utils.http import http_date
 from django.views.decorators.csrf import csrf_exempt
 
-from jobs import conf
-from jobs.errors import Conflict, NoSpace, TooLarge
+from jobs.lib import conf
+from jobs.lib.errors import Conflict, NoSpace, TooLarge
 from jobs.models import Upload
-from jobs.services import uploads
+from jobs.services.files import uploads
 from jobs.storage import LOCAL
 from jobs.uploads import tus
 from jobs.uploads.access import Denied, uploader

@@ -13,8 +13,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from jobs.models import Batch, Job, Upload
-from jobs.services import batch_json, inputs
-from jobs.services import batches as service
+from jobs.services.batching import batch_json
+from jobs.services.batching import batches as service
+from jobs.services.lifecycle import inputs
 from jobs.states import ACTIVE, JobStatus
 
 PAGE, ITEMS = 25, 50

@@ -14,8 +14,8 @@ from django.http import (
     StreamingHttpResponse,
 )
 
-from jobs.errors import LinkRefused, NotFound
-from jobs.services import downloads
+from jobs.lib.errors import LinkRefused, NotFound
+from jobs.services.files import downloads
 from jobs.storage import StoreError, local
 
 _RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$")

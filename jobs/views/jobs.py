@@ -14,21 +14,14 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from jobs.errors import InvalidInput, SlipwayError
 from jobs.forms import InputForm, presets_of
+from jobs.lib.errors import InvalidInput, SlipwayError
 from jobs.models import Endpoint, Job
-from jobs.services import (
-    artifacts,
-    budgets,
-    downloads,
-    endpoints,
-    estimates,
-    examples,
-    explain,
-    inputs,
-    retention,
-)
-from jobs.services import jobs as service
+from jobs.services.files import downloads
+from jobs.services.lifecycle import completion, examples, explain, inputs, retention
+from jobs.services.lifecycle import jobs as service
+from jobs.services.money import budgets, estimates
+from jobs.services.operations import endpoints
 from jobs.states import JobStatus
 
 PAGE = 25
@@ -181,7 +174,7 @@ def delete(request: HttpRequest, job_id: UUID) -> HttpResponse:
 @login_required
 def output(request: HttpRequest, job_id: UUID, name: str) -> HttpResponse:
     """Redirect to a fresh link to one file of the result."""
-    for artifact in artifacts.of_job(_one(request, job_id)):
+    for artifact in completion.of_job(_one(request, job_id)):
         if artifact.name == name:
             return redirect(downloads.artifact_url(artifact))
     raise Http404
@@ -212,7 +205,7 @@ def _context(found: Job) -> dict[str, Any]:
         "steps": explain.steps(found),
         "sentence": explain.sentence(found),
         "next_step": explain.next_step(found),
-        "artifacts": artifacts.of_job(found),
+        "artifacts": completion.of_job(found),
         "events": found.events.all(),
         "attempts": attempts,
         "notes": [n for a in attempts if a.number == found.attempt_no for n in a.notes],

@@ -11,10 +11,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.timezone import now
 from django.views.decorators.http import require_http_methods, require_POST
 
-from jobs.errors import Conflict
+from jobs.lib.errors import Conflict
 from jobs.models import ApiKey, Endpoint
 from jobs.models.api_key import SCOPES
-from jobs.services import keys
+from jobs.services.people import keys
 
 LIVES = {"": "Never", "7": "In 7 days", "30": "In 30 days", "365": "In a year"}
 USUAL = ["jobs:read", "jobs:write", "uploads:write", "endpoints:read"]

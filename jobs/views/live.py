@@ -11,9 +11,9 @@ from uuid import UUID
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
+from jobs.lib.threads import in_thread
 from jobs.live import Listener, hub
 from jobs.models import Job
-from jobs.threads import in_thread
 
 
 @require_safe

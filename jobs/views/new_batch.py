@@ -9,11 +9,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from jobs.batch_forms import BatchForm
-from jobs.errors import InvalidInput, SlipwayError
 from jobs.forms import InputForm
-from jobs.item_readers import Unreadable
+from jobs.lib.errors import InvalidInput, SlipwayError
+from jobs.lib.item_readers import Unreadable
 from jobs.models import Batch, Endpoint
-from jobs.services import batch_inputs, batches, enqueuing, item_sources
+from jobs.services.batching import batch_inputs, batches, enqueuing, item_sources
 from jobs.storage import StoreError
 
 FORM = ["GET", "HEAD", "POST"]

@@ -12,8 +12,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
 from django.views.decorators.http import require_http_methods
 
-from jobs import client_address, rates
-from jobs.services import audit, passwords
+from jobs.lib import client_address, rates
+from jobs.services.operations import audit
+from jobs.services.people import passwords
 
 A_MINUTE = 5  # wishes from one address
 FORM = ["get", "head", "post", "options"]

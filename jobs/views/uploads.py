@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from jobs import conf
-from jobs.errors import SlipwayError
+from jobs.lib import conf
+from jobs.lib.errors import SlipwayError
 from jobs.models import Job, Upload
-from jobs.services import uploads as service
+from jobs.services.files import uploads as service
 from jobs.storage import StoreError
 
 PAGE = 50

@@ -15,10 +15,10 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from jobs.errors import SlipwayError
+from jobs.lib.errors import SlipwayError
 from jobs.models import Delivery, Webhook
 from jobs.models.webhook import ALL_TYPES
-from jobs.services import subscriptions, webhooks
+from jobs.services.notifications import subscriptions, webhooks
 
 PAGE = 25
 OF_JOBS = "jobs"

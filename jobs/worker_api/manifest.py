@@ -5,8 +5,8 @@ Source: docs/worker-contract.md, whose JSON examples the tests load.
 
 from typing import Any
 
-from jobs import clean_json
-from jobs.errors import InvalidInput, Problem
+from jobs.lib import clean_json
+from jobs.lib.errors import InvalidInput, Problem
 
 MAX_FILES = 1000
 MAX_NAME = 200

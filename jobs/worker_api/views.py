@@ -10,10 +10,11 @@ from typing import Any
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from jobs import clean_json, links
-from jobs.errors import Conflict, InvalidInput, LinkRefused, NotFound, SlipwayError
+from jobs.lib import clean_json, links
+from jobs.lib.errors import Conflict, InvalidInput, LinkRefused, NotFound, SlipwayError
 from jobs.models import Attempt
-from jobs.services import attempts, outputs
+from jobs.services.files import artifacts
+from jobs.services.lifecycle import attempts
 from jobs.storage import StoreError
 from jobs.worker_api import manifest as contract
 
@@ -85,14 +86,14 @@ def fresh_inputs(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
 def open_output(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
     """Name an output file; the answer says where to PUT its bytes."""
     name, content_type, size = contract.output(body)
-    return outputs.open_output(attempt, name, content_type, size)
+    return artifacts.open_output(attempt, name, content_type, size)
 
 
 @worker_call
 def output_parts(attempt: Attempt, body: dict[str, Any]) -> dict[str, Any]:
     """Ask where to PUT some parts of a large output: {"name", "numbers"}."""
     name, numbers = contract.parts(body)
-    return {"parts": outputs.part_links(attempt, name, numbers)}
+    return {"parts": artifacts.part_links(attempt, name, numbers)}
 
 
 @worker_call

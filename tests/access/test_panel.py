@@ -7,7 +7,7 @@ import pytest
 from django.contrib import admin
 
 from jobs.models import Endpoint
-from jobs.services import endpoints
+from jobs.services.operations import endpoints
 from tests.access.asking import ask, encoded
 from tests.access.panel_things import PanelThings
 from tests.access.routes import PANEL

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobs import links
+from jobs.lib import links
 from jobs.models import Artifact, Attempt
 from tests.access import asking
 from tests.access.cases import check_let_in, ids

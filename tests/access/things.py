@@ -6,10 +6,11 @@ from functools import cached_property
 
 from django.utils.timezone import now
 
-from jobs import links
+from jobs.lib import links
 from jobs.models import ApiKey, Artifact, LocalWorker, QueueItem
-from jobs.services import downloads, subscriptions, uploads, webhooks
-from jobs.services.output_links import output_path
+from jobs.services.files import downloads, uploads
+from jobs.services.files.artifact_links import output_path
+from jobs.services.notifications import subscriptions, webhooks
 from jobs.storage import LOCAL, local
 from tests.factories import (
     PNG,

@@ -10,7 +10,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.utils.timezone import now
 
-from jobs import links
+from jobs.lib import links
 from jobs.models import (
     ApiKey,
     Artifact,

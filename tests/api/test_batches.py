@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jobs.models import Batch
-from jobs.services import batches
+from jobs.services.batching import batches
 from tests.factories import SCHEMA, make_endpoint, make_key, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

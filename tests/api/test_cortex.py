@@ -6,7 +6,8 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import Batch
-from jobs.services import batches, cortex, enqueuing, inputs
+from jobs.services.batching import batches, cortex, enqueuing
+from jobs.services.lifecycle import inputs
 from jobs.states import Actor, JobStatus
 from tests.factories import make_endpoint, make_key
 from tests.services.test_batches import end

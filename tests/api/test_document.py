@@ -13,8 +13,8 @@ from django.db import close_old_connections
 from hypothesis import HealthCheck, settings
 from schemathesis.config import SchemathesisConfig
 
-from jobs import rates
-from jobs.services import subscriptions, webhooks
+from jobs.lib import rates
+from jobs.services.notifications import subscriptions, webhooks
 from tests.factories import (
     make_batch,
     make_endpoint,

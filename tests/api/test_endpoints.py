@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import Permission
 
 from jobs.models import Endpoint
-from jobs.services import alerts, endpoints
+from jobs.services.operations import alerts, endpoints
 from tests.factories import make_endpoint, make_key, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

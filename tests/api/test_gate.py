@@ -8,8 +8,8 @@ import httpx
 import pytest
 from django.db import connections
 
-from jobs import rates
 from jobs.api import wait
+from jobs.lib import rates
 from jobs.models import Job
 from jobs.states import Actor, JobStatus
 from tests.factories import make_endpoint, make_key

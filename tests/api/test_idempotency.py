@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils.timezone import now
 
 from jobs.models import IdempotencyKey, Job
-from jobs.services import idempotency
+from jobs.services.lifecycle import idempotency
 from tests.factories import make_endpoint, make_key, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

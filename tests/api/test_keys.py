@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from django.utils.timezone import now
 
-from jobs import rates
+from jobs.lib import rates
 from jobs.models import ApiKey
 from tests.factories import make_job, make_key, make_local, make_user
 

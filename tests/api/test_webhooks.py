@@ -4,7 +4,7 @@ import pytest
 
 from jobs.models import Delivery, Webhook
 from jobs.models.webhook import ALL_TYPES
-from jobs.services import webhooks
+from jobs.services.notifications import webhooks
 from tests.factories import make_job, make_key, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs import nudge
+from jobs.lib import nudge
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 from django.utils.timezone import now
 
-from jobs.local_endpoint import doorbell
+from jobs.local_endpoint import callbacks
 from jobs.models.queue_item import QueueItem
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db]
 @pytest.fixture(autouse=True)
 def _near(settings, monkeypatch):
     settings.JOBS_EGRESS_ALLOW = ["127.0.0.0/8"]
-    monkeypatch.setattr(doorbell, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(callbacks, "PAUSE_SECONDS", 0.01)
 
 
 def ended(url):
@@ -33,7 +33,7 @@ def ended(url):
 def test_the_item_is_posted_as_status_shows_it(receiver):
     there = receiver()
     item = ended(there.url)
-    doorbell.ring(item.pk)
+    callbacks.ring(item.pk)
     [(_, body)] = there.got
     assert json.loads(body) == {
         "id": item.pk,
@@ -44,18 +44,18 @@ def test_the_item_is_posted_as_status_shows_it(receiver):
 
 def test_it_knocks_three_times_and_gives_up(receiver):
     there = receiver(500)
-    doorbell.ring(ended(there.url).pk)
+    callbacks.ring(ended(there.url).pk)
     assert len(there.got) == 3
 
 
 def test_a_private_address_is_not_knocked_at(receiver, settings):
     there = receiver()
     settings.JOBS_EGRESS_ALLOW = []
-    doorbell.ring(ended(there.url).pk)
+    callbacks.ring(ended(there.url).pk)
     assert there.got == []
 
 
 def test_a_redirect_is_not_followed(receiver):
     other = receiver()
-    doorbell.ring(ended(receiver((302, {"Location": other.url}, b"")).url).pk)
+    callbacks.ring(ended(receiver((302, {"Location": other.url}, b"")).url).pk)
     assert other.got == []

@@ -4,10 +4,10 @@ import asyncio
 
 from asgiref.sync import async_to_sync, sync_to_async
 
-from jobs.loop.channel import Channel
-from jobs.loop.errands import Errands
-from jobs.loop.pace import Pace
 from jobs.runpod import Health, RemoteJob
+from jobs.shifts.loop.actions import Errands
+from jobs.shifts.loop.endpoint_state import Channel
+from jobs.shifts.loop.pace import Pace
 
 
 class ScriptedClient:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from jobs.threads import in_thread
+from jobs.lib.threads import in_thread
 
 SHIFT_SECONDS = 100.0
 GUARD = 30000  # looks at the tasks; more than any test needs on a busy machine

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.loop import shift
+from jobs.shifts.loop import shift
 from tests.factories import make_endpoint
 from tests.loop.backend import Backend
 from tests.loop.client import ErrandLoop

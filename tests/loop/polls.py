@@ -6,8 +6,8 @@ from django.utils.timezone import now
 
 from jobs.models import Job
 from jobs.runpod import RemoteJob
-from jobs.services import tracking
-from jobs.services.tracking import Poll
+from jobs.services.lifecycle import tracking
+from jobs.services.lifecycle.tracking import Poll
 
 
 def make_poll(**fields):

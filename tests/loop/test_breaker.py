@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.loop.breaker import Breaker
+from jobs.shifts.loop.breaker import Breaker
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.loop.budget import Budget
+from jobs.shifts.loop.rate_budget import Budget
 
 
 def test_a_budget_is_never_exceeded_in_any_ten_seconds(clock):

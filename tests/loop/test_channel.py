@@ -3,8 +3,6 @@
 import pytest
 from django.utils.timezone import now
 
-from jobs.loop.channel import OVER, Channel
-from jobs.loop.pace import Pace
 from jobs.models import Endpoint
 from jobs.runpod import Health, RemoteJob
 from jobs.runpod.errors import (
@@ -15,6 +13,8 @@ from jobs.runpod.errors import (
     NotSent,
     Refused,
 )
+from jobs.shifts.loop.endpoint_state import OVER, Channel
+from jobs.shifts.loop.pace import Pace
 from tests.loop.polls import make_poll
 
 ROUTES = ["run", "status"]

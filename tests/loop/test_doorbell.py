@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs import links
-from jobs.loop.doorbell import MAX_BODY, Doorbell, doorbell_for
+from jobs.asgi.runpod_webhook import MAX_BODY, Doorbell, doorbell_for
+from jobs.lib import links
 from jobs.models import Attempt, Job
-from jobs.services import attempts
+from jobs.services.lifecycle import attempts
 from tests.factories import make_job
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]

@@ -16,7 +16,7 @@ from jobs.runpod.errors import (
     NotSent,
     Refused,
 )
-from jobs.services import reconcile, submission
+from jobs.services.lifecycle import reconcile, submission
 from tests.factories import make_job
 from tests.loop.polls import due_poll, remote
 

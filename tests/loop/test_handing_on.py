@@ -8,9 +8,9 @@ from django.db import OperationalError
 from django.db.backends.signals import connection_created
 from django.utils.timezone import now
 
-from jobs.loop import shift
 from jobs.models import Attempt, Endpoint, Job, Lease
-from jobs.services import tracking
+from jobs.services.lifecycle import tracking
+from jobs.shifts.loop import shift
 from tests.factories import make_endpoint, make_job
 from tests.loop.backend import HOLD
 

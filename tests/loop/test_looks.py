@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs.loop.channel import Channel
-from jobs.loop.pace import Pace
 from jobs.models import Attempt, Job
 from jobs.runpod import Health
-from jobs.services import tracking
+from jobs.services.lifecycle import tracking
+from jobs.shifts.loop.endpoint_state import Channel
+from jobs.shifts.loop.pace import Pace
 from tests.factories import make_endpoint, make_job
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs import conf
-from jobs.loop.pace import NOT_FOUND_PAUSE, Pace
+from jobs.lib import conf
+from jobs.shifts.loop.pace import NOT_FOUND_PAUSE, Pace
 from tests.loop.polls import make_poll
 
 FLOOR = conf.POLL_FLOOR_SECONDS

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs.loop import shift
 from jobs.models import Endpoint, Job, Lease
+from jobs.shifts.loop import shift
 from tests.factories import make_job
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]

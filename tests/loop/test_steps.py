@@ -9,7 +9,7 @@ from django.utils.timezone import now
 
 from jobs.models import Job
 from jobs.runpod.errors import Busy, JobNotFound, NoAnswer, NotSent
-from jobs.services import reconcile, sync
+from jobs.services.lifecycle import reconcile, sync
 from tests.factories import make_job
 from tests.loop.polls import due_poll, remote
 

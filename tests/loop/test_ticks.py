@@ -6,9 +6,10 @@ import pytest
 from django.db import OperationalError
 from django.utils.timezone import now
 
-from jobs.loop import channel as channels
 from jobs.models import Alert, Attempt, Endpoint, Job
-from jobs.services import batches, reconcile, sync
+from jobs.services.batching import batches
+from jobs.services.lifecycle import reconcile, sync
+from jobs.shifts.loop import endpoint_state as channels
 from tests.factories import make_batch, make_endpoint, make_job
 from tests.loop.backend import ENDPOINT_NOT_FOUND, HOLD
 

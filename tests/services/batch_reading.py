@@ -2,8 +2,8 @@
 
 import json
 
-from jobs.services import batches, enqueuing, item_sources
-from jobs.services.batches import Options
+from jobs.services.batching import batches, enqueuing, item_sources
+from jobs.services.batching.batches import Options
 from tests.factories import make_endpoint, make_upload, make_user
 
 PAYLOAD = {"type": "object", "properties": {"payload": {"type": "array"}}}

@@ -6,7 +6,8 @@ from decimal import Decimal
 from django.utils.timezone import now
 
 from jobs.models import Budget, Spend
-from jobs.services import budgets, jobs
+from jobs.services.lifecycle import jobs
+from jobs.services.money import budgets
 from tests.factories import make_endpoint, make_job, make_user
 
 PRICE = Decimal("0.00031")

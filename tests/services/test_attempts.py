@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs.errors import Conflict, NotFound
+from jobs.lib.errors import Conflict, NotFound
 from jobs.models import Attempt
-from jobs.services import attempts
+from jobs.services.lifecycle import attempts
 from tests.factories import SCHEMA, make_endpoint, make_job, make_upload
 from tests.rows import ago, is_in, reread
 from tests.services.test_sync import manifest

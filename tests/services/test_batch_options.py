@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.utils.timezone import now
 
 from jobs.models import Batch, Endpoint, JobEvent
-from jobs.services import batch_json, batches, jobs, sync
+from jobs.services.batching import batch_json, batches
+from jobs.services.lifecycle import jobs, sync
 from jobs.states import Actor, JobStatus
 from tests.factories import make_batch, make_endpoint, make_user
 from tests.services.test_batches import end

@@ -6,9 +6,10 @@ import zipfile
 
 import pytest
 
-from jobs.errors import TooLarge
+from jobs.lib.errors import TooLarge
 from jobs.models import Artifact, Job
-from jobs.services import batch_results, batches, outputs
+from jobs.services.batching import batch_results, batches
+from jobs.services.files import artifacts
 from jobs.states import JobStatus
 from jobs.storage import local
 from tests.factories import make_batch
@@ -37,7 +38,7 @@ def deliver(job, files):
         key = f"out/{job.pk.hex}/{name}"
         local().save(key, [content])
         told = {"size": len(content), "sha256": "0", "key": key}
-        outputs.keep(attempt, name=name, content_type="text/plain", **told)
+        artifacts.keep(attempt, name=name, content_type="text/plain", **told)
     attempt.manifest = {"files": [{"name": name} for name in files]}
     attempt.save(update_fields=["manifest"])
     end(job)

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs.errors import Conflict, InvalidInput, TooLarge
+from jobs.lib.errors import Conflict, InvalidInput, TooLarge
 from jobs.models import Batch, BatchChunk, Job
-from jobs.services import batch_inputs, batch_json, batches, release, retention
+from jobs.services.batching import batch_inputs, batch_json, batches
+from jobs.services.lifecycle import release, retention
 from jobs.states import Actor, JobStatus
 from tests.factories import (
     SCHEMA,

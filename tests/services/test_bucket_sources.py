@@ -2,14 +2,10 @@
 
 import pytest
 
-from jobs.errors import InvalidInput
-from jobs.services import (
-    bucket_sources,
-    enqueuing,
-    inputs,
-    item_sources,
-    jobs,
-)
+from jobs.lib.errors import InvalidInput
+from jobs.services.batching import enqueuing, item_sources
+from jobs.services.files import bucket_sources
+from jobs.services.lifecycle import inputs, jobs
 from tests.factories import SCHEMA, make_endpoint, make_user
 from tests.services.batch_reading import (
     PAYLOAD,

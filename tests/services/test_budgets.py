@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 from django.utils.timezone import now
 
-from jobs.errors import BudgetSpent
+from jobs.lib.errors import BudgetSpent
 from jobs.models import Alert, ApiKey, Batch, Budget
-from jobs.services import budgets
+from jobs.services.money import budgets
 from tests.factories import (
     make_batch,
     make_endpoint,

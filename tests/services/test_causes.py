@@ -10,8 +10,8 @@ from decimal import Decimal
 import pytest
 
 from jobs.runpod.rest import RemoteWorker
-from jobs.services import causes
-from jobs.services.facts import Facts, Seen
+from jobs.services.operations import causes
+from jobs.services.operations.facts import Facts, Seen
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

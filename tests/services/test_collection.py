@@ -6,10 +6,11 @@ import threading
 
 import pytest
 
-from jobs import egress
-from jobs.loop import errands
+from jobs.lib import egress
 from jobs.models import Artifact, Job
-from jobs.services import artifacts, collection, output_files, reconcile
+from jobs.services.files import embedded_files, saving
+from jobs.services.lifecycle import completion, reconcile
+from jobs.shifts.loop import actions
 from jobs.storage import store
 from tests.factories import make_endpoint, make_job
 
@@ -38,7 +39,7 @@ def site(monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setattr(egress, "PORTS", {server.server_port})
     monkeypatch.setattr(egress, "is_public", lambda _: True)
-    monkeypatch.setattr(collection, "TRY_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(saving, "TRY_PAUSES", (0.0, 0.0))
     pages["base"] = f"http://127.0.0.1:{server.server_port}"
     yield pages
     server.shutdown()
@@ -54,13 +55,13 @@ def job_with(output, **fields):
 
 def fetched(output, **fields):
     job = job_with(output, **fields)
-    artifacts.fetch(Job.objects.select_related("endpoint").get(pk=job.pk))
+    completion.fetch(Job.objects.select_related("endpoint").get(pk=job.pk))
     job.refresh_from_db()
     return job
 
 
 def names(job):
-    return [artifact.name for artifact in artifacts.of_job(job)]
+    return [artifact.name for artifact in completion.of_job(job)]
 
 
 def stored(name):
@@ -70,7 +71,7 @@ def stored(name):
 
 def test_an_output_without_files_completes_at_once():
     job = job_with({"text": "hello", "n": 1})
-    artifacts.collect(job)
+    completion.collect(job)
     assert (job.status, job.output) == ("COMPLETED", {"text": "hello", "n": 1})
 
 
@@ -84,7 +85,7 @@ def test_base64_and_data_uris_become_files_of_their_kind():
 
 @pytest.mark.parametrize("text", ["QUJD" * 200, "a" * 600, "abc", "=" * 600, B64[:-1]])
 def test_text_that_only_looks_like_base64_stays_text(text):
-    assert output_files.decode(text) is None
+    assert embedded_files.decode(text) is None
 
 
 def test_addresses_are_fetched_and_stay_in_the_output(site):
@@ -144,7 +145,7 @@ def test_base64_over_the_limit_is_noted_too(settings):
 def test_addresses_that_were_given_as_input_are_no_results():
     url = "https://example.com/in.png"
     job = job_with({"source": url}, input={"image": url})
-    assert collection.files_of(job) == []
+    assert saving.files_of(job) == []
 
 
 def test_a_full_disk_is_waited_for(site, settings):
@@ -153,7 +154,7 @@ def test_a_full_disk_is_waited_for(site, settings):
     job = fetched({"url": f"{site['base']}/x.png"})
     assert job.status == "FINALIZING"
     settings.JOBS_DISK_RESERVE_BYTES = 0
-    artifacts.fetch(Job.objects.select_related("endpoint").get(pk=job.pk))
+    completion.fetch(Job.objects.select_related("endpoint").get(pk=job.pk))
     job.refresh_from_db()
     assert (job.status, names(job)) == ("COMPLETED", ["x.png"])
 
@@ -162,10 +163,8 @@ def test_fetching_begins_anew_after_a_death_without_leftovers(site, monkeypatch)
     site["/x.png"] = (200, PNG)
     job = job_with({"url": f"{site['base']}/x.png", "image": B64})
     job = Job.objects.select_related("endpoint").get(pk=job.pk)
-    collection.save(
-        job, job.attempts.get(), collection.hold(job)
-    )  # and then the process died
-    artifacts.fetch(job)
+    saving.save(job, job.attempts.get(), saving.hold(job))  # and then the process died
+    completion.fetch(job)
     job.refresh_from_db()
     assert (job.status, names(job)) == ("COMPLETED", ["x.png", "image.png"])
     assert Artifact.objects.count() == 2
@@ -174,20 +173,20 @@ def test_fetching_begins_anew_after_a_death_without_leftovers(site, monkeypatch)
 def test_a_file_whose_saving_ends_processes_stops_after_three():
     job = job_with({"image": B64})
     for _ in range(3):
-        errands._step(job.pk)  # the loop nudges
+        actions._step(job.pk)  # the loop nudges
         job.refresh_from_db()
         assert job.status == "FINALIZING"
         assert reconcile.begin(job)  # the fetcher begins, and its process dies
-    errands._step(job.pk)
+    actions._step(job.pk)
     job.refresh_from_db()
     assert (job.status, job.error_code) == ("FAILED", "poison")
 
 
 def test_two_fetchers_do_not_meet():
     job = job_with({"image": B64})
-    assert collection.hold(job).take()
+    assert saving.hold(job).take()
     holders = []
-    other = threading.Thread(target=lambda: holders.append(collection.hold(job)))
+    other = threading.Thread(target=lambda: holders.append(saving.hold(job)))
     other.start()
     other.join()
     assert not holders[0].take()

@@ -17,7 +17,7 @@ from jobs.models import (
     Job,
     Spend,
 )
-from jobs.services import costs
+from jobs.services.money import costs
 from tests.factories import (
     make_batch,
     make_endpoint,

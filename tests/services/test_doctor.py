@@ -5,7 +5,7 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from jobs.services import bucket_checks
+from jobs.services.files import bucket_checks
 from jobs.storage import bucket
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ from django.utils.timezone import now
 from jobs.models import Attempt
 from jobs.runpod import RemoteJob
 from jobs.runpod.errors import EndpointNotFound, NotSent, Refused
-from jobs.services import tracking
+from jobs.services.lifecycle import tracking
 from tests.factories import make_endpoint, make_job
 from tests.rows import ago, is_in, reread
 

@@ -6,16 +6,11 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs import item_readers
-from jobs.errors import Conflict, InvalidInput
+from jobs.lib import item_readers
+from jobs.lib.errors import Conflict, InvalidInput
 from jobs.models import Batch, BatchChunk, Job, Lease, Upload
-from jobs.services import (
-    batch_json,
-    batches,
-    enqueuing,
-    item_sources,
-    uploads,
-)
+from jobs.services.batching import batch_json, batches, enqueuing, item_sources
+from jobs.services.files import uploads
 from jobs.states import JobStatus
 from jobs.storage import LocalStore, StoreError
 from tests.factories import SCHEMA, make_upload, make_user
@@ -181,7 +176,7 @@ def test_work_begins_while_items_are_still_being_read(monkeypatch):
 def test_a_batch_that_nobody_reads_is_read_when_the_loop_notices(monkeypatch):
     asked = []
     batch = of_file(lines({"n": 1}))
-    monkeypatch.setattr("jobs.nudge.enqueue", asked.append)
+    monkeypatch.setattr("jobs.lib.nudge.enqueue", asked.append)
     batches.feed()
     batches.feed()
     assert asked == [batch.pk]

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from django.utils.timezone import now
 
-from jobs.services import costs, estimates
+from jobs.services.money import costs, estimates
 from tests.factories import (
     make_endpoint,
     make_job,

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from jobs.services.examples import examples
+from jobs.services.lifecycle.examples import examples
 from tests.factories import SCHEMA, make_endpoint, make_local
 
 pytestmark = pytest.mark.django_db

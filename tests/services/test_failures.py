@@ -6,7 +6,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import Attempt, Job
-from jobs.services import attempts, reconcile, sync
+from jobs.services.lifecycle import attempts, reconcile, sync
 from tests import drive
 from tests.factories import make_batch, make_endpoint, make_job
 from tests.fakes import JOB_NOT_FOUND

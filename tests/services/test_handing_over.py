@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs import links
-from jobs.errors import LinkRefused
+from jobs.lib import links
+from jobs.lib.errors import LinkRefused
 from jobs.models import Job
 from jobs.runpod import RUN_MAX_BYTES, RemoteJob
 from jobs.runpod.answers import run_body
@@ -19,7 +19,7 @@ from jobs.runpod.errors import (
     NotSent,
     Refused,
 )
-from jobs.services import submission
+from jobs.services.lifecycle import submission
 from tests.factories import make_endpoint, make_job, make_local, make_upload
 from tests.rows import ago, is_in, reread
 
@@ -134,9 +134,9 @@ def test_the_doorbell_can_be_rung_as_long_as_the_job_lives(monkeypatch):
     secret = sent.webhook.rpartition("/")[2]
     end = time.time() + sent.policy["ttl"] / 1000
     with monkeypatch.context() as later:
-        later.setattr("jobs.links.time.time", lambda: end - 600)
+        later.setattr("jobs.lib.links.time.time", lambda: end - 600)
         assert links.read(links.DOORBELL, secret)
-        later.setattr("jobs.links.time.time", lambda: end + 600)
+        later.setattr("jobs.lib.links.time.time", lambda: end + 600)
         with pytest.raises(LinkRefused):
             links.read(links.DOORBELL, secret)
 

@@ -8,7 +8,7 @@ from django.utils.timezone import now
 from jobs.models import Alert, Attempt, Endpoint, Job
 from jobs.runpod import RemoteJob
 from jobs.runpod.errors import Busy, JobNotFound, NoAnswer, NotSent, Refused
-from jobs.services import sync
+from jobs.services.lifecycle import sync
 from tests import drive
 from tests.factories import make_endpoint, make_job
 from tests.fakes import ENDPOINT_NOT_FOUND

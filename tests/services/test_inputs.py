@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.errors import InvalidInput
-from jobs.services import inputs
+from jobs.lib.errors import InvalidInput
+from jobs.services.lifecycle import inputs
 from jobs.states import Actor, JobStatus
 from tests.factories import SCHEMA, make_endpoint, make_job, make_upload, make_user
 

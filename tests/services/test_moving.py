@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from jobs.models import Artifact, Upload
-from jobs.services import moving, outputs
+from jobs.services.files import artifacts, moving
 from jobs.storage import LOCAL, S3, StoreError, bucket, local
 from tests.factories import make_job, make_upload
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db]
 def result(status="COMPLETED", key="out/a", content=b"result"):
     job = make_job(status)
     local().save(key, [content])
-    outputs.keep(
+    artifacts.keep(
         job.attempts.get(),
         name="a.txt",
         content_type="text/plain",

@@ -7,9 +7,9 @@ import httpx
 import pytest
 from django.db import connection
 
-from jobs.errors import Conflict, InvalidInput, TooLarge
+from jobs.lib.errors import Conflict, InvalidInput, TooLarge
 from jobs.models import Upload
-from jobs.services import multipart, uploads
+from jobs.services.files import multipart, uploads
 from jobs.storage import S3, NoSuchMultipart, StoreError, bucket
 from tests.factories import make_user
 

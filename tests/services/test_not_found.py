@@ -4,7 +4,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import Job
-from jobs.services import not_found
+from jobs.services.lifecycle import not_found
 from jobs.states import Reason
 from tests.factories import make_endpoint, make_job
 from tests.rows import ago, is_in, reread

@@ -5,9 +5,11 @@ import hashlib
 import httpx
 import pytest
 
-from jobs.errors import Conflict, InvalidInput, NotFound, TooLarge
+from jobs.lib.errors import Conflict, InvalidInput, NotFound, TooLarge
 from jobs.models import Alert, Artifact, Job
-from jobs.services import artifacts, attempts, endpoints, outputs
+from jobs.services.files import artifacts
+from jobs.services.lifecycle import attempts, completion
+from jobs.services.operations import endpoints
 from jobs.storage import LOCAL, S3, StoreError, bucket
 from tests.factories import make_endpoint, make_job
 
@@ -33,13 +35,13 @@ def put(url, content, headers=None):
 
 def send(attempt, content=CONTENT, name="out.bin"):
     """Deliver a file as our handler does."""
-    way = outputs.open_output(attempt, name, "video/mp4", len(content))
+    way = artifacts.open_output(attempt, name, "video/mp4", len(content))
     if way["method"] == "PUT":
         assert put(way["url"], content, way["headers"]).is_success
         return
     step = way["part_size"]
     numbers = list(range(1, -(-len(content) // step) + 1))
-    for part in outputs.part_links(attempt, name, numbers):
+    for part in artifacts.part_links(attempt, name, numbers):
         start = (part["number"] - 1) * step
         assert put(part["url"], content[start : start + part["size"]]).is_success
 
@@ -55,7 +57,7 @@ def finish(attempt, content=CONTENT, name="out.bin", **line):
     attempts.finish(attempt, manifest)
     job = Job.objects.select_related("endpoint").get()
     assert job.status == "FINALIZING"  # the loop never waits for a bucket
-    artifacts.fetch(job)
+    completion.fetch(job)
     job.refresh_from_db()
     return job
 
@@ -65,7 +67,7 @@ def test_a_file_that_is_what_the_worker_says_completes_the_job(attempt, content)
     send(attempt, content)
     job = finish(attempt, content)
     assert (job.status, job.output) == ("COMPLETED", {"n": 1})
-    [artifact] = artifacts.of_job(job)
+    [artifact] = completion.of_job(job)
     assert (artifact.store, artifact.multipart_id) == (S3, "")
     assert artifact.sha256 == hashlib.sha256(content).hexdigest()
     assert bucket().size(artifact.key) == len(content)
@@ -81,7 +83,7 @@ def test_a_file_that_is_another_fails_the_job(attempt, line):
 
 
 def test_a_file_that_never_came_fails_the_job(attempt):
-    outputs.open_output(attempt, "out.bin", "video/mp4", 5)
+    artifacts.open_output(attempt, "out.bin", "video/mp4", 5)
     job = finish(attempt, b"small")
     assert (job.status, job.error_code) == ("FAILED", "bad_manifest")
 
@@ -103,7 +105,7 @@ def test_the_job_waits_while_the_bucket_is_away(attempt, settings):
     job = finish(attempt, b"small")
     assert job.status == "FINALIZING"
     settings.S3_ENDPOINT_URL = name
-    artifacts.fetch(job)
+    completion.fetch(job)
     job.refresh_from_db()
     assert job.status == "COMPLETED"
 
@@ -118,16 +120,16 @@ def test_a_completion_whose_answer_was_lost_is_found(attempt):
 
 
 def test_a_link_writes_its_file_to_its_place_only(attempt):
-    way = outputs.open_output(attempt, "a", "text/plain", 5)
+    way = artifacts.open_output(attempt, "a", "text/plain", 5)
     assert put(way["url"], b"longer", way["headers"]).status_code == 403
     key = Artifact.objects.get().key
     assert put(way["url"].replace(key, f"{key}x"), b"hello", way["headers"]).is_error
 
 
 def test_a_worker_that_does_not_tell_the_size_sends_through_us(attempt):
-    way = outputs.open_output(attempt, "a", "text/plain", 0)
+    way = artifacts.open_output(attempt, "a", "text/plain", 0)
     assert way["url"].startswith("http://testserver/worker/v1/outputs/")
-    outputs.keep(
+    artifacts.keep(
         attempt, name="a", content_type="text/plain", size=1, sha256="0", key="out/a"
     )
     assert Artifact.objects.get().store == LOCAL
@@ -138,21 +140,21 @@ def test_nothing_is_taken_after_the_manifest(attempt):
     finish(attempt, b"small")
     attempt.refresh_from_db()
     with pytest.raises(Conflict):
-        outputs.open_output(attempt, "out.bin", "video/mp4", 5)
+        artifacts.open_output(attempt, "out.bin", "video/mp4", 5)
     with pytest.raises(Conflict):
-        outputs.part_links(attempt, "out.bin", [1])
+        artifacts.part_links(attempt, "out.bin", [1])
 
 
 def test_only_parts_of_an_opened_file_are_signed(attempt, settings):
     with pytest.raises(NotFound):
-        outputs.part_links(attempt, "out.bin", [1])
-    outputs.open_output(attempt, "out.bin", "video/mp4", len(CONTENT))
+        artifacts.part_links(attempt, "out.bin", [1])
+    artifacts.open_output(attempt, "out.bin", "video/mp4", len(CONTENT))
     for numbers in ([0], [3], list(range(1, 102))):
         with pytest.raises(InvalidInput):
-            outputs.part_links(attempt, "out.bin", numbers)
+            artifacts.part_links(attempt, "out.bin", numbers)
     settings.JOBS_OUTPUT_MAX_BYTES = 10
     with pytest.raises(TooLarge):
-        outputs.open_output(attempt, "out.bin", "video/mp4", 11)
+        artifacts.open_output(attempt, "out.bin", "video/mp4", 11)
 
 
 def test_the_operator_hears_that_results_wait_until_they_do_not(attempt, settings):
@@ -164,5 +166,5 @@ def test_the_operator_hears_that_results_wait_until_they_do_not(attempt, setting
     endpoints.mark_reachable(job.endpoint)  # says nothing of the bucket
     settings.S3_ENDPOINT_URL = url
     assert Alert.objects.get().resolved_at is None
-    artifacts.fetch(job)
+    completion.fetch(job)
     assert Alert.objects.get().resolved_at is not None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.services import progress
+from jobs.services.lifecycle import plain_progress
 
 
 @pytest.mark.parametrize(
@@ -21,20 +21,20 @@ from jobs.services import progress
     ],
 )
 def test_whatever_is_posted_becomes_something_to_show(output, fraction, message):
-    shown = progress.newer({}, output)
+    shown = plain_progress.newer({}, output)
     assert shown["fraction"] == fraction
     assert shown["message"] == message
     assert shown["seq"] == 1
 
 
 def test_progress_never_falls_and_is_numbered():
-    first = progress.newer({}, {"progress": 0.5})
-    assert progress.newer(first, {"progress": 0.3}) is None
-    assert progress.newer(first, {"progress": 0.5}) is None
-    assert progress.newer(first, {"progress": 0.6})["seq"] == 2
+    first = plain_progress.newer({}, {"progress": 0.5})
+    assert plain_progress.newer(first, {"progress": 0.3}) is None
+    assert plain_progress.newer(first, {"progress": 0.5}) is None
+    assert plain_progress.newer(first, {"progress": 0.6})["seq"] == 2
 
 
 @pytest.mark.parametrize("output", [None, [], [1, 2], {"a": {"b": 1}}, "x" * 10_000])
 def test_nonsense_does_no_harm(output):
-    shown = progress.newer({}, output)
-    assert shown is None or len(shown["message"]) <= progress.MESSAGE_MAX
+    shown = plain_progress.newer({}, output)
+    assert shown is None or len(shown["message"]) <= plain_progress.MESSAGE_MAX

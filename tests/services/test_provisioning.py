@@ -7,12 +7,12 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from jobs.errors import Conflict, InvalidInput
+from jobs.lib.errors import Conflict, InvalidInput
 from jobs.models import Alert, AuditEntry, Endpoint
 from jobs.runpod.account import Template
 from jobs.runpod.errors import NoAnswer, RunPodError
-from jobs.services import accounts, endpoints, overviews, provisioning
-from jobs.services.wishes import Wish
+from jobs.services.operations import accounts, endpoints, overviews, provisioning
+from jobs.services.operations.spec import Wish
 from tests.factories import make_endpoint, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

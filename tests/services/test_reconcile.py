@@ -6,7 +6,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import Attempt, Job
-from jobs.services import reconcile
+from jobs.services.lifecycle import reconcile
 from tests.factories import make_endpoint, make_job
 from tests.rows import ago, is_in, reread
 from tests.services.test_sync import manifest

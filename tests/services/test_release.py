@@ -6,7 +6,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import Endpoint, Job
-from jobs.services import jobs, release
+from jobs.services.lifecycle import jobs, release
 from tests.factories import make_endpoint, make_job, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs.errors import Conflict
+from jobs.lib.errors import Conflict
 from jobs.models import Artifact, Job, JobEvent, Upload
-from jobs.services import outputs, retention, uploads
+from jobs.services.files import artifacts, uploads
+from jobs.services.lifecycle import retention
 from jobs.storage import StoreError, bucket, local
 from tests.factories import make_endpoint, make_job, make_upload
 
@@ -27,7 +28,7 @@ def ended(status="COMPLETED", days=0, *, upload=None, **fields):
 def stored(job, key, store=None):
     attempt = job.attempts.get()
     (store or local()).save(key, [b"result"])
-    outputs.keep(
+    artifacts.keep(
         attempt, name=key[-1], content_type="text/plain", size=6, sha256="", key=key
     )
     Artifact.objects.filter(key=key).update(store=(store or local()).name)

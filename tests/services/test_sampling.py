@@ -18,8 +18,9 @@ from jobs.models import (
     Lease,
     LocalWorker,
 )
-from jobs.services import diagnosis, explain, provisioning, sampling
-from jobs.services.wishes import Wish
+from jobs.services.lifecycle import explain
+from jobs.services.operations import diagnosis, provisioning, sampling
+from jobs.services.operations.spec import Wish
 from tests.factories import make_endpoint, make_job, make_key, make_local, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

@@ -7,7 +7,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import Alert, Attempt, Endpoint, Job, Upload
-from jobs.services import jobs, submission
+from jobs.services.lifecycle import jobs, submission
 from jobs.storage import S3
 from tests import drive
 from tests.factories import PNG, SCHEMA, make_endpoint, make_job, make_upload
@@ -154,7 +154,7 @@ def test_a_submitter_that_died_leaves_a_doubt_not_a_second_run(runpod, monkeypat
     drive.look(job, runpod.client())
     job.refresh_from_db()
     assert job.status == "SUBMITTING"
-    monkeypatch.setattr("jobs.conf.SUBMITTING_LOST_SECONDS", 0, raising=False)
+    monkeypatch.setattr("jobs.lib.conf.SUBMITTING_LOST_SECONDS", 0, raising=False)
     job = drive.look(job, runpod.client())
     assert job.status == "UNCONFIRMED"
     assert not runpod.runs()

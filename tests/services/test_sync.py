@@ -6,10 +6,12 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs.errors import Conflict
+from jobs.lib.errors import Conflict
 from jobs.models import Artifact, Endpoint, Job
-from jobs.services import attempts, endpoints, outputs, sync
-from jobs.services.jobs import request_cancel
+from jobs.services.files import artifacts
+from jobs.services.lifecycle import attempts, sync
+from jobs.services.lifecycle.jobs import request_cancel
+from jobs.services.operations import endpoints
 from jobs.storage import local
 from tests import drive
 from tests.factories import make_endpoint, make_job
@@ -35,7 +37,7 @@ def stored_file(attempt, content=b"result", name="out.txt"):
     with local().writer(key, 0) as writer:
         writer.write(content)
     sha256 = hashlib.sha256(content).hexdigest()
-    outputs.keep(
+    artifacts.keep(
         attempt,
         name=name,
         content_type="text/plain",

@@ -6,7 +6,8 @@ import pytest
 from django.core import mail
 
 from jobs.models import Alert, Delivery, Webhook
-from jobs.services import alerts, telling
+from jobs.services.notifications import alert_messages
+from jobs.services.operations import alerts
 from tests.factories import make_endpoint, make_user
 from webapp import env
 
@@ -24,7 +25,7 @@ def _boss(settings):
 def test_an_alert_is_told_once_and_once_more_when_it_is_over():
     endpoint = make_endpoint()
     alerts.raise_alert(endpoint, "key_refused")
-    assert (telling.tell(), telling.tell()) == (1, 0)
+    assert (alert_messages.tell(), alert_messages.tell()) == (1, 0)
     [sent] = mail.outbox
     assert sent.to == ["ops@example.com"]
     assert sent.subject == "[Slipway] Blur: key_refused"
@@ -34,7 +35,7 @@ def test_an_alert_is_told_once_and_once_more_when_it_is_over():
     told = json.loads(message.body)
     assert (told["type"], told["data"]["endpoint"]) == ("alert.raised", "blur")
     alerts.resolve(endpoint)
-    assert (telling.tell(), telling.tell()) == (1, 0)
+    assert (alert_messages.tell(), alert_messages.tell()) == (1, 0)
     assert mail.outbox[1].subject == "[Slipway] Over: Blur: key_refused"
     assert Delivery.objects.filter(event_type="alert.resolved").count() == 1
 
@@ -44,7 +45,7 @@ def test_a_mail_that_does_not_go_out_is_tried_again_without_a_second_message(set
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
     alerts.raise_alert(make_endpoint(), "no_answers")
     for _ in range(Alert.MAIL_TRIES + 3):
-        assert telling.tell() == 0
+        assert alert_messages.tell() == 0
     alert = Alert.objects.get()
     assert (alert.mail_tries, bool(alert.told_at)) == (Alert.MAIL_TRIES, True)
     assert Delivery.objects.count() == 1
@@ -53,7 +54,7 @@ def test_a_mail_that_does_not_go_out_is_tried_again_without_a_second_message(set
 def test_without_an_address_only_webhooks_are_told(settings):
     settings.ALERT_EMAILS = []
     alerts.open_alert("balance_low", "Low.", "Top up.", subject="RUNPOD_API_KEY")
-    telling.tell()
+    alert_messages.tell()
     assert mail.outbox == []
     assert (
         json.loads(Delivery.objects.get().body)["data"]["subject"] == "RUNPOD_API_KEY"

@@ -6,7 +6,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import Job, JobHour
-from jobs.services import totals
+from jobs.services.money import totals
 from tests.factories import make_endpoint, make_job
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

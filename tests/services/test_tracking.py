@@ -8,7 +8,7 @@ from django.utils.timezone import now
 from jobs.models import Attempt, Job
 from jobs.runpod import RemoteJob
 from jobs.runpod.errors import Busy, JobNotFound, NoAnswer
-from jobs.services import attempts, tracking
+from jobs.services.lifecycle import attempts, tracking
 from tests.factories import make_endpoint, make_job
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

@@ -5,10 +5,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from jobs.errors import Conflict, InvalidInput
+from jobs.lib.errors import Conflict, InvalidInput
 from jobs.models import AuditEntry
-from jobs.services import accounts, provisioning, volumes
-from jobs.services.wishes import Wish
+from jobs.services.operations import accounts, provisioning, volumes
+from jobs.services.operations.spec import Wish
 from tests.factories import make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs.services import release
+from jobs.services.lifecycle import release
 from tests.factories import make_endpoint, make_job, make_user
 from tests.rows import ago, reread
 

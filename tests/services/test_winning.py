@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs.errors import Conflict
-from jobs.loop import errands
+from jobs.lib.errors import Conflict
 from jobs.models import Attempt, Endpoint, Job
-from jobs.services import attempts, reconcile
+from jobs.services.lifecycle import attempts, reconcile
+from jobs.shifts.loop import actions
 from tests import drive
 from tests.factories import make_endpoint, make_job
 from tests.fakes import JOB_NOT_FOUND
@@ -120,9 +120,9 @@ def test_only_deaths_count_and_not_the_steps_that_mend_them(runpod):
     endpoint = make_endpoint(proof_seconds=0, max_attempts=9)
     job = make_job("SUBMITTING", endpoint=endpoint, takes=1, runpod_id="")
     Job.objects.update(moved_at=now() - timedelta(hours=1))
-    errands._step(job.pk)
+    actions._step(job.pk)
     job.refresh_from_db()
     assert (job.status, job.takes) == ("UNCONFIRMED", 1)
-    errands._step(job.pk)
+    actions._step(job.pk)
     job.refresh_from_db()
     assert (job.status, job.takes) == ("PENDING", 1)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from jobs.errors import Conflict
+from jobs.lib.errors import Conflict
 from jobs.models import Endpoint
 from jobs.runpod import RemoteJob
-from jobs.services import worker_schemas
+from jobs.services.operations import worker_schemas
 from tests.factories import make_endpoint
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

@@ -198,7 +198,7 @@ def test_a_download_that_broke_off_goes_on(settings, tmp_path):
 def test_the_code_on_an_endpoints_page_runs_as_it_is(settings, stack, tmp_path):
     """What people copy from the page is run here, word for word."""
     from jobs.models import Endpoint  # noqa: PLC0415
-    from jobs.services.examples import examples  # noqa: PLC0415
+    from jobs.services.lifecycle.examples import examples  # noqa: PLC0415
 
     schema = {"type": "object", "properties": {"message": {"type": "string"}}}
     endpoint = Endpoint(

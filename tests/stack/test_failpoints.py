@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.failpoints import NAMES
+from jobs.lib.failpoints import NAMES
 from tests.stack.stack import until, wait_until
 from tests.stack.test_faults import PNG
 

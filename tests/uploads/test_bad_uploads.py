@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from jobs.models import Upload
-from jobs.services import downloads, uploads
-from jobs.services.inputs import upload_problem
+from jobs.services.files import downloads, uploads
+from jobs.services.lifecycle.inputs import upload_problem
 from jobs.storage import local
 from tests.factories import PNG, make_key
 from tests.uploads.client import (

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from jobs.models import Upload
-from jobs.services import uploads
+from jobs.services.files import uploads
 from jobs.storage import LOCAL
 from tests.factories import PNG, make_job, make_key, make_upload, make_user
 

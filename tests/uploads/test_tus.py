@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from jobs.models import Lease, Upload
-from jobs.services import uploads
+from jobs.services.files import uploads
 from jobs.storage import local
 from tests.factories import make_key, make_user
 from tests.uploads.client import (
@@ -283,7 +283,7 @@ def test_a_large_file_is_hashed_by_one_process_at_a_time(large):
 
 def test_the_sweep_has_it_done_by_a_task_of_its_own(large, monkeypatch):
     sent = []
-    monkeypatch.setattr("jobs.nudge._send", lambda *call: sent.append(call))
+    monkeypatch.setattr("jobs.lib.nudge._send", lambda *call: sent.append(call))
     uploads.sweep()
     assert sent == [("jobs.verify_upload", str(large.pk))]
     assert Upload.objects.get().status == "verifying"

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from jobs.models import Upload
-from jobs.services import uploads
+from jobs.services.files import uploads
 from jobs.storage import local
 from tests.uploads.client import PATCH, create, offset_of, patch, promise
 

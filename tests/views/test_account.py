@@ -4,7 +4,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import ApiKey, Delivery, Webhook
-from jobs.services import webhooks
+from jobs.services.notifications import webhooks
 from tests.factories import make_endpoint, make_user
 
 pytestmark = pytest.mark.django_db

@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.models import Batch
-from jobs.services import batch_json, batches
+from jobs.services.batching import batch_json, batches
 from jobs.states import JobStatus
 from tests.factories import make_batch, make_user
 from tests.services.test_batches import end

@@ -5,9 +5,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from jobs import links
+from jobs.lib import links
 from jobs.models import Upload
-from jobs.services import downloads
+from jobs.services.files import downloads
 from jobs.storage import S3
 from tests.factories import PNG, make_upload
 

@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.models import Batch, Endpoint
-from jobs.services import batches, enqueuing
+from jobs.services.batching import batches, enqueuing
 from tests.factories import SCHEMA, make_endpoint, make_upload, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

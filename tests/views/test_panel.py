@@ -18,16 +18,9 @@ from jobs.models import (
     JobHour,
     Spend,
 )
-from jobs.services import (
-    accounts,
-    alerts,
-    costs,
-    dashboard,
-    provisioning,
-    sampling,
-    totals,
-)
-from jobs.services.wishes import Wish
+from jobs.services.money import costs, dashboard, totals
+from jobs.services.operations import accounts, alerts, provisioning, sampling
+from jobs.services.operations.spec import Wish
 from tests.factories import make_batch, make_endpoint, make_job, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils.timezone import now
 
 from jobs.models import AuditEntry, PasswordReset
-from jobs.services import passwords
+from jobs.services.people import passwords
 from tests.factories import make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

@@ -4,7 +4,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import Job, Upload
-from jobs.services import uploads
+from jobs.services.files import uploads
 from tests.factories import make_job, make_upload, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

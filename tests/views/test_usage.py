@@ -7,7 +7,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import ApiKey, AuditEntry, Budget, Spend
-from jobs.services import usage
+from jobs.services.money import usage
 from tests.factories import make_endpoint, make_key, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]

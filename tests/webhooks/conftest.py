@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs import courier
 from jobs.models import Delivery
+from jobs.shifts import courier
 
 
 @pytest.fixture(autouse=True)

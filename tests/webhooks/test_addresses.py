@@ -2,9 +2,8 @@
 
 import pytest
 
-from jobs import egress
-from jobs.errors import InvalidInput
-from jobs.services import webhook_urls
+from jobs.lib import egress, webhook_urls
+from jobs.lib.errors import InvalidInput
 
 GOOD = ["https://example.com/hook", "http://example.com:8080/", "https://8.8.8.8/x?y=1"]
 BAD = [

@@ -10,9 +10,12 @@ from django.utils.timezone import now
 from standardwebhooks import Webhook as Standard
 from standardwebhooks import WebhookVerificationError
 
-from jobs import conf, courier
+from jobs.lib import conf
 from jobs.models import Delivery, DeliveryTry, Job, Webhook
-from jobs.services import batches, jobs, subscriptions, webhooks
+from jobs.services.batching import batches
+from jobs.services.lifecycle import jobs
+from jobs.services.notifications import subscriptions, webhooks
+from jobs.shifts import courier
 from jobs.states import Actor, JobStatus
 from tests.factories import make_batch, make_endpoint, make_job, make_user
 

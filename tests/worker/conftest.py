@@ -1,20 +1,13 @@
 """What tests of the worker share: servers on loopback, and files fetched from them."""
 
-import sys
 import threading
 import time
 
 import pytest
 
-from tests.stack.stack import ROOT
-
 # The worker's modules know each other by their bare names.
-sys.path.append(str(ROOT / "worker_handler"))
-
-import downloads
-import inbox
-from runner import InFile, JobContext
-
+from slipway_worker import downloads, inbox
+from slipway_worker.runner import InFile, JobContext
 from tests.worker.files import CONTENT, Files
 from tests.worker.slipway import FakeSlipway
 

@@ -4,9 +4,10 @@ import asyncio
 import time
 from pathlib import Path
 
-from errors import UserError
 from pydantic import BaseModel
-from runner import Result, Runner, RunnerInputs
+
+from slipway_worker.errors import UserError
+from slipway_worker.runner import Result, Runner, RunnerInputs
 
 
 class Inputs(RunnerInputs):

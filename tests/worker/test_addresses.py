@@ -1,16 +1,10 @@
 """Which addresses a worker fetches for a user."""
 
-import sys
-
 import pytest
 
-from jobs import egress
-from tests.stack.stack import ROOT
-
-sys.path.append(str(ROOT / "worker_handler"))
-
-from addresses import is_public, public_address
-from errors import InputUnavailable
+from jobs.lib import egress
+from slipway_worker.addresses import is_public, public_address
+from slipway_worker.errors import InputUnavailable
 
 
 @pytest.mark.parametrize(

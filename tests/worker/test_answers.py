@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from json_safe import json_safe
 from pydantic import BaseModel
-from redact import redact
+
+from slipway_worker.json_safe import json_safe
+from slipway_worker.redact import redact
 
 
 class Box(BaseModel):

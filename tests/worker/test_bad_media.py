@@ -1,16 +1,12 @@
 """Media that is cut, empty, enormous, or a trick: a clear message, nothing else read."""
 
-import sys
-
 import av
 import numpy as np
 import pytest
 
+from slipway_worker.errors import UserError
+from slipway_worker.video import change_video
 from tests.stack.stack import ROOT
-
-sys.path.insert(0, str(ROOT / "worker_handler"))
-from errors import UserError
-from video import change_video
 
 CLIP = (ROOT / "samples" / "portrait-clip.mp4").read_bytes()
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{}\n#EXT-X-ENDLIST\n"

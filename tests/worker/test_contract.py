@@ -1,20 +1,14 @@
 """The worker's side of docs/worker-contract.md, and the examples both sides read."""
 
 import json
-import sys
 
 import pytest
 
 from jobs.worker_api import manifest
+from slipway_worker import contract, inbox
+from slipway_worker.contract import Envelope, Slipway
+from slipway_worker.errors import Over, Undeliverable
 from tests.stack.stack import ROOT
-
-sys.path.append(str(ROOT / "worker_handler"))
-
-import contract
-import inbox
-from contract import Envelope, Slipway
-from errors import Over, Undeliverable
-
 from tests.worker.slipway import ATTEMPT, PUBLIC, TOKEN
 
 
@@ -234,8 +228,8 @@ def test_how_long_a_worker_insists(slipway, monkeypatch, tmp_path, pauses, has_v
 
 
 def test_a_job_cannot_make_a_worker_import_what_it_names(monkeypatch):
-    from errors import UserError  # noqa: PLC0415
-    from runners import runner_class  # noqa: PLC0415
+    from slipway_worker.errors import UserError  # noqa: PLC0415
+    from slipway_worker.runners import runner_class  # noqa: PLC0415
 
     monkeypatch.delenv("SLIPWAY_RUNNER", raising=False)
     for name in ("os:system", "subprocess:Popen", "nope"):

@@ -5,8 +5,8 @@ import threading
 from contextlib import suppress
 
 import pytest
-from errors import InputUnavailable
 
+from slipway_worker.errors import InputUnavailable
 from tests.worker.files import Files
 
 

@@ -4,10 +4,10 @@ import hashlib
 import threading
 import time
 
-import downloads
 import pytest
-from errors import Cancelled, InputUnavailable
 
+from slipway_worker import downloads
+from slipway_worker.errors import Cancelled, InputUnavailable
 from tests.worker.files import CONTENT
 
 SIZE = len(CONTENT)

@@ -2,11 +2,11 @@
 
 import os
 
-import inbox
 import pytest
-from lifetime import Stop
-from work import work
 
+from slipway_worker import inbox
+from slipway_worker.lifetime import Stop
+from slipway_worker.work import work
 from tests.worker.slipway import ATTEMPT
 
 

@@ -1,17 +1,12 @@
 """Three stages at once: in order, bounded, and gone when one of them fails."""
 
-import sys
 import threading
 import time
 
 import pytest
 
-from tests.stack.stack import ROOT
-
-sys.path.insert(0, str(ROOT / "worker_handler"))
-
-import pipeline
-from errors import Cancelled
+from slipway_worker import pipeline
+from slipway_worker.errors import Cancelled
 
 
 def test_every_item_comes_out_in_its_order():

@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import sys
 import threading
 import wave
 
@@ -11,15 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from slipway_worker import sound
+from slipway_worker.captions import Segment, srt, vtt
+from slipway_worker.errors import Cancelled, UserError
+from slipway_worker.runner import InFile, JobContext
+from slipway_worker.runners import BUILT_IN, ready_runner, runner_class
 from tests.stack.stack import ROOT
-
-sys.path.insert(0, str(ROOT / "worker_handler"))
-
-import sound
-from captions import Segment, srt, vtt
-from errors import Cancelled, UserError
-from runner import InFile, JobContext
-from runners import BUILT_IN, ready_runner, runner_class
 
 SAMPLES = ROOT / "samples"
 SAID = (

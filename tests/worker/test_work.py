@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from errors import UserError
-from lifetime import Stop
 from pydantic import BaseModel
-from runner import InFile, Result, Runner, RunnerInputs
-from work import work
 
+from slipway_worker.errors import UserError
+from slipway_worker.lifetime import Stop
+from slipway_worker.runner import InFile, Result, Runner, RunnerInputs
+from slipway_worker.work import work
 from tests.stack.stack import wait_until
 from tests.worker.slipway import PUBLIC
 

@@ -1,11 +1,11 @@
 """Jobs that fail, are cancelled, or cannot be delivered: what Slipway and RunPod hear."""
 
 import pytest
-from errors import Cancelled, InputUnavailable, SetupFailed, UserError
-from lifetime import Stop
-from runner import Runner, RunnerInputs
-from work import work
 
+from slipway_worker.errors import Cancelled, InputUnavailable, SetupFailed, UserError
+from slipway_worker.lifetime import Stop
+from slipway_worker.runner import Runner, RunnerInputs
+from slipway_worker.work import work
 from tests.worker.slipway import TOKEN
 
 

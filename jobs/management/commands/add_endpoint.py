@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import BaseCommand, CommandError
 from jsonschema.exceptions import SchemaError
 
-from jobs import input_schemas
+from jobs.lib import input_schemas
 from jobs.models import Endpoint
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs.errors import SlipwayError
+from jobs.lib.errors import SlipwayError
 from jobs.runpod.errors import RunPodError
-from jobs.services import accounts, overviews
-from jobs.services.overviews import Overview
+from jobs.services.operations import accounts, overviews
+from jobs.services.operations.overviews import Overview
 
 
 class Command(BaseCommand):

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs import registries
-from jobs.registries import LookupFailed
-from jobs.sizes import GB, DiskPlan, disk_plan
+from jobs.lib import registries
+from jobs.lib.registries import LookupFailed
+from jobs.lib.sizes import GB, DiskPlan, disk_plan
 
 
 class Command(BaseCommand):

@@ -12,11 +12,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 
-from jobs import conf
+from jobs.lib import conf
 from jobs.management.slugs import endpoint_named
 from jobs.models import Endpoint
-from jobs.services import bucket_checks, diagnosis, sampling
-from jobs.services.bucket_checks import Finding
+from jobs.services.files import bucket_checks
+from jobs.services.files.bucket_checks import Finding
+from jobs.services.operations import diagnosis, sampling
 from jobs.storage import StoreError, local
 
 GIB = 1024**3

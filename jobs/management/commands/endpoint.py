@@ -5,11 +5,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs.errors import SlipwayError
+from jobs.lib.errors import SlipwayError
 from jobs.management.slugs import endpoint_named
 from jobs.models import Endpoint
 from jobs.runpod.errors import RunPodError
-from jobs.services import provisioning, wishes
+from jobs.services.operations import provisioning, spec
 
 DONE = {
     "pause": "{slug} is paused.",
@@ -44,7 +44,7 @@ def _done(endpoint: Endpoint, action: str, told: dict[str, Any]) -> str:
         old = endpoint.runpod_id
         return f"{endpoint.slug}: {old} is now {provisioning.recreate(endpoint)}."
     if action == "release":
-        env = wishes.variables(told["env"])
+        env = spec.variables(told["env"])
         made = provisioning.release(endpoint, image=told["image"], env=env)
         return f"{endpoint.slug}: {made.template.image} is being rolled out."
     getattr(provisioning, action)(endpoint)

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError
 
-from jobs.errors import SlipwayError
+from jobs.lib.errors import SlipwayError
 from jobs.management.slugs import endpoint_named
 from jobs.runpod.errors import RunPodError
-from jobs.services import worker_schemas
+from jobs.services.operations import worker_schemas
 
 
 class Command(BaseCommand):

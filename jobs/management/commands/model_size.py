@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs import registries
-from jobs.registries import LookupFailed
-from jobs.sizes import GB, disk_plan
+from jobs.lib import registries
+from jobs.lib.registries import LookupFailed
+from jobs.lib.sizes import GB, disk_plan
 
 SHOWN_BYTES = 100_000_000
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs.services import moving
+from jobs.services.files import moving
 from jobs.storage import LOCAL, S3, StoreError
 
 

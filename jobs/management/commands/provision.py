@@ -5,11 +5,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs.errors import InvalidInput, SlipwayError
+from jobs.lib.errors import InvalidInput, SlipwayError
 from jobs.models import Endpoint
 from jobs.runpod.errors import RunPodError
-from jobs.services import provisioning, wishes
-from jobs.services.wishes import Wish
+from jobs.services.operations import provisioning, spec
+from jobs.services.operations.spec import Wish
 
 
 class Command(BaseCommand):
@@ -61,7 +61,7 @@ class Command(BaseCommand):
 
 
 def _wish(slug: str, told: dict[str, Any]) -> Wish:
-    env = wishes.variables(told["env"])
+    env = spec.variables(told["env"])
     return Wish(
         name=slug,
         image=told["image"],

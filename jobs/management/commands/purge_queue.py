@@ -6,7 +6,7 @@ from django.core.management import BaseCommand, CommandError
 
 from jobs.management.slugs import endpoint_named
 from jobs.runpod.errors import RunPodError
-from jobs.services import endpoints
+from jobs.services.operations import endpoints
 
 
 class Command(BaseCommand):

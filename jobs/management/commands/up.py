@@ -14,7 +14,7 @@ from django.db import connections
 
 from jobs.management import stack
 from jobs.management.processes import Stack
-from jobs.services import bootstrap
+from jobs.services.people import bootstrap
 
 READY_SECONDS = 60
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs.errors import SlipwayError
+from jobs.lib.errors import SlipwayError
 from jobs.runpod.errors import RunPodError
-from jobs.services import volumes
+from jobs.services.operations import volumes
 
 
 class Command(BaseCommand):

@@ -1,0 +1,81 @@
+"""Items that come with a request: all of them are accepted, or none."""
+
+from typing import Any
+
+from jobs.lib import conf
+from jobs.lib.errors import Conflict, InvalidInput, Problem, TooLarge
+from jobs.models import Endpoint
+from jobs.services.batching import item_sources
+from jobs.services.lifecycle import inputs
+
+PROBLEMS_TOLD = 100
+Json = dict[str, Any]
+
+
+def inputs_of(
+    endpoint: Endpoint,
+    items: list[Any],
+    *,
+    owner: Any,
+    batch_size: int | None = None,
+    common: Json | None = None,
+    field: str = "",
+) -> list[Any]:
+    """Return the inputs of the jobs that `items` become; `common` is what all have.
+
+    An item that is a text is for `field`.
+
+    Raise `InvalidInput` with the place of every mistake, `TooLarge` or `Conflict`.
+    """
+    check_endpoint(endpoint)
+    most = conf.BATCH_MAX_ITEMS
+    if len(items) > most:
+        text = f"{len(items):,} items; at most {most:,} fit in one request."
+        raise TooLarge(f"{text} Send more as a file.")
+    source: Json = {"input": common or {}, "field": field}
+    size = batch_size or 1
+    if batch_size:
+        groups = [items[at : at + size] for at in range(0, len(items), size)]
+        found: list[Any] = [{**source["input"], "payload": group} for group in groups]
+    else:
+        found = [item_sources.as_input(item, source, endpoint) for item in items]
+    _check(endpoint, found, owner=owner, size=batch_size)
+    return found
+
+
+def check_endpoint(endpoint: Endpoint) -> None:
+    """Raise `Conflict` where no work is taken."""
+    if not endpoint.is_active:
+        text = f"{endpoint.title} takes no new jobs now."
+        raise Conflict(text, code="endpoint_paused")
+
+
+def _check(
+    endpoint: Endpoint, found: list[Any], *, owner: Any, size: int | None
+) -> None:
+    files = inputs.files_of(found, owner=owner)
+    problems: list[Problem] = []
+    for index, one in enumerate(found):
+        try:
+            inputs.check(endpoint, one, files)
+        except InvalidInput as error:
+            problems += [
+                Problem(_place(index, told.pointer, size), told.message, told.code)
+                for told in error.problems
+            ]
+        if len(problems) > PROBLEMS_TOLD:
+            break
+    if problems:
+        raise InvalidInput(*problems)
+
+
+def _place(index: int, pointer: str, size: int | None) -> str:
+    """Return where an item stands in the request, from its place in a job's input."""
+    rest = pointer.removeprefix("/input")
+    if not size:
+        return f"/items/{index}{rest}"
+    number, _, inside = rest.removeprefix("/payload/").partition("/")
+    if not rest.startswith("/payload/") or not number.isdigit():
+        return f"/items/{index * size}{rest}"
+    place = f"/items/{index * size + int(number)}"
+    return f"{place}/{inside}" if inside else place

@@ -1,0 +1,138 @@
+"""Batches in the words of Cortex's Batch API (v0.35), for handlers and programs made for it."""
+
+from collections import Counter
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Avg, Count, F, Q
+
+from jobs.models import Attempt, Batch, Job
+from jobs.services.batching import batch_json
+from jobs.states import ACTIVE, JobStatus
+
+Json = dict[str, Any]
+KIND = "BatchAPI"
+# What was submitted under this name is kept in the batch's metadata, to be told again.
+LETTERS = "sqs_dead_letter_queue"
+
+
+def merged(base: Json, winner: Json) -> Json:
+    """Return `base` with `winner` in it: objects key by key, all else is replaced."""
+    found = dict(base)
+    for key, value in winner.items():
+        before = found.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            value = merged(before, value)
+        found[key] = value
+    return found
+
+
+def job_spec(batch: Batch) -> Json:
+    """Return what Cortex calls the job: the batch as it was submitted.
+
+    `total_batch_count` is null until all items have been read: work begins before.
+    """
+    return {
+        "job_id": str(batch.pk),
+        "api_name": batch.endpoint.slug,
+        "kind": KIND,
+        "workers": batch.in_flight,
+        "config": batch.config,
+        "timeout": batch.timeout_seconds,
+        LETTERS: batch.metadata.get(LETTERS),
+        "api_id": str(batch.endpoint_id),
+        "sqs_url": f"{settings.PUBLIC_URL}/batches/{batch.pk}/",
+        "total_batch_count": batch.total if batch.enqueued_at else None,
+        "start_time": batch.created_at.isoformat(),
+    }
+
+
+def envelope(job: Job) -> Json:
+    """Return what a batch handler needs to know beside its payload.
+
+    The job that comes when all items have ended has an empty payload.
+    """
+    batch = job.batch
+    if batch is None:
+        return {}
+    if batch.endpoint_id == job.endpoint_id:
+        batch.endpoint = job.endpoint  # which is there already
+    return {
+        "id": str(job.pk),
+        "config": merged(batch.endpoint.config, batch.config),
+        "job_spec": job_spec(batch),
+        "on_job_complete": not job.input.get("payload"),
+    }
+
+
+def job_status(batch: Batch) -> Json:
+    """Return what GET /batch/<api>?jobID= says of a batch, and what Cortex never told.
+
+    As in Cortex `batch_metrics.failed` counts failed attempts; `failed_batches` counts
+    those that have no result.
+    """
+    counted = batch_json.counts([batch])[batch.pk]
+    failed = _failed_attempts(batch)
+    metrics = {
+        "succeeded": counted["completed"],
+        "failed": failed,
+        "average_time_per_batch": _average(batch),
+    }
+    told = {
+        **job_spec(batch),
+        "status": _status(batch, counted, failed),
+        "batches_in_queue": counted["waiting"] + counted["active"],
+        "batch_metrics": metrics,
+        "failed_batches": counted["failed"],
+        "failed_attempts": failed,
+    }
+    if batch.ended_at:
+        return {**told, "end_time": batch.ended_at.isoformat()}
+    return {**told, "worker_counts": _worker_counts(batch)}
+
+
+def _status(batch: Batch, counted: Counter[str], failed_attempts: int) -> str:
+    word = batch_json.status_of(batch, counted)
+    if batch.is_timed_out:
+        return "timed_out"
+    if word == "COMPLETED":
+        return "completed_with_failures" if failed_attempts else "succeeded"
+    if word == "COMPLETED_WITH_FAILURES" and not counted["completed"]:
+        codes = {group.code for group in batch_json.failures(batch)}
+        return _OF_WORKERS.get(" ".join(codes), "completed_with_failures")
+    return _STATUSES[word]
+
+
+_OF_WORKERS = {"out_of_memory": "worker_oom", "setup_failed": "worker_error"}
+_STATUSES = {
+    "ENQUEUING": "enqueuing",
+    "PENDING": "pending",
+    "RUNNING": "running",
+    "CANCELLING": "stopped",
+    "CANCELLED": "stopped",
+    "ENQUEUE_FAILED": "enqueue_failed",
+    "COMPLETED_WITH_FAILURES": "completed_with_failures",
+}
+
+
+def _failed_attempts(batch: Batch) -> int:
+    ended = Attempt.objects.filter(job__batch=batch, ended_at__isnull=False)
+    of_items = ended.filter(job__batch_index__isnull=False)
+    won = Q(job__status=JobStatus.COMPLETED, number=F("job__attempt_no"))
+    return of_items.exclude(won).count()
+
+
+def _average(batch: Batch) -> float | None:
+    """Return seconds of a batch's work, over those that succeeded."""
+    done = batch.jobs.filter(status=JobStatus.COMPLETED, batch_index__isnull=False)
+    found = done.aggregate(seconds=Avg(F("finished_at") - F("started_at")))["seconds"]
+    return None if found is None else round(found.total_seconds(), 3)
+
+
+def _worker_counts(batch: Batch) -> dict[str, int]:
+    rows = batch.jobs.filter(status__in=ACTIVE).order_by().values_list("status")
+    counts: Counter[str] = Counter()
+    for status, number in rows.annotate(Count("pk")):
+        is_running = status in {JobStatus.IN_PROGRESS, JobStatus.FINALIZING}
+        counts["running" if is_running else "pending"] += number
+    return dict(counts)

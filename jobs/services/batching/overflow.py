@@ -1,0 +1,48 @@
+"""Which endpoint takes the next jobs of a batch, where an operator lets two share it."""
+
+from collections import Counter
+from math import inf
+from typing import TypeGuard
+
+from django.db.models import Count
+
+from jobs.models import Batch, Endpoint
+from jobs.services.operations import endpoints
+from jobs.states import ACTIVE
+
+MARGIN = 10
+
+
+def places(batch: Batch, number: int) -> list[Endpoint]:
+    """Return where the next jobs go, at most `number`.
+
+    With an overflow endpoint each gets jobs in proportion to its workers, and only so
+    many that neither sits on a pile while the other has nothing to do.
+    """
+    both = [
+        one for one in (batch.endpoint, batch.endpoint.overflow) if _takes_jobs(one)
+    ]
+    if len(both) < 2:
+        return [*both, batch.endpoint][:1] * number
+    rows = batch.jobs.filter(status__in=ACTIVE).order_by().values_list("endpoint_id")
+    there = Counter(dict(rows.annotate(Count("pk"))))
+    found: list[Endpoint] = []
+    while len(found) < number:
+        best = min(both, key=lambda one: _load(one, there[one.pk]))
+        if _load(best, there[best.pk]) == inf:
+            break
+        there[best.pk] += 1
+        found.append(best)
+    return found
+
+
+def _takes_jobs(endpoint: Endpoint | None) -> TypeGuard[Endpoint]:
+    if endpoint is None:
+        return False
+    return endpoint.is_active and not endpoints.is_gone(endpoint)
+
+
+def _load(endpoint: Endpoint, jobs: int) -> float:
+    """Return jobs for each worker; infinite for an endpoint that has enough."""
+    slots = max(1, endpoint.max_workers * endpoint.worker_concurrency)
+    return inf if jobs >= slots + max(MARGIN, slots) else (jobs + 1) / slots

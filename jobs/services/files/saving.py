@@ -1,0 +1,168 @@
+"""Saving what a plain endpoint's output only points at, before it expires.
+
+Addresses are fetched and base64 is decoded into our store, streaming and bounded. What
+cannot be saved is noted on the attempt and never costs the rest of the result.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import httpx
+from django.conf import settings
+
+from jobs.lib import conf, egress
+from jobs.lib.egress import EgressRefused
+from jobs.lib.failpoints import failpoint
+from jobs.models import Artifact, Attempt, Job
+from jobs.services.files import content_types, embedded_files
+from jobs.services.files.embedded_files import Found
+from jobs.services.leases import Hold
+from jobs.storage import StoreFull, current_name, store
+
+logger = logging.getLogger(__name__)
+PIECE = 1024 * 1024
+NAME_MAX = 120
+TRY_PAUSES = (1.0, 3.0)
+
+
+class NotSaved(Exception):
+    """This file cannot be saved; the text says why."""
+
+
+def files_of(job: Job) -> list[Found]:
+    """Return the files in a job's output that are worth saving."""
+    given = frozenset(value for value in _texts(job.input))
+    found = embedded_files.find(job.output, skip=given)
+    own = (f"{settings.PUBLIC_URL}/", f"{settings.INTERNAL_URL}/")
+    return [file for file in found if not file.url.startswith(own)]
+
+
+def save(job: Job, attempt: Attempt, hold: Hold) -> tuple[Any, list[str]]:
+    """Save every file; return the output without base64, and what was not saved.
+
+    Begins anew after a crash: keys are the same, so nothing is left over. Raise
+    `StoreFull` when there is no space; the job then waits.
+    """
+    output, notes = job.output, []
+    taken: set[str] = set()
+    for index, found in enumerate(files_of(job)):
+        hold.keep()
+        if index >= conf.COLLECT_MAX_FILES:
+            notes.append(f"Only the first {conf.COLLECT_MAX_FILES} files were saved.")
+            break
+        try:
+            name = _save_one(attempt, index, found, taken, hold)
+        except NotSaved as problem:
+            where = ".".join(map(str, found.path)) or "output"
+            notes.append(f"{where} could not be saved: {problem}.")
+            continue
+        taken.add(name)
+        if found.content is not None:
+            output = embedded_files.replaced(output, found.path, f"output:{name}")
+        failpoint("collect.fetched", job.metadata.get("mark"))
+    return output, notes
+
+
+def _save_one(
+    attempt: Attempt, index: int, found: Found, taken: set[str], hold: Hold
+) -> str:
+    key = f"out/{attempt.job_id.hex}/{attempt.number}/c{index}"
+    for pause in (*TRY_PAUSES, None):
+        try:
+            size, sha256, head = _store(key, found, hold)
+        except httpx.HTTPError as error:
+            if pause is None:
+                raise NotSaved(f"no answer ({type(error).__name__})") from error
+            time.sleep(pause)
+        except EgressRefused as refused:
+            raise NotSaved(str(refused)) from refused
+        else:
+            break
+    kind = content_types.sniff(head)
+    if found.url and kind == "text/html":
+        store().delete(key)
+        raise NotSaved("the address shows a web page, not a file")
+    name = embedded_files.name_for(found, kind, taken)[-NAME_MAX:]
+    Artifact.objects.update_or_create(
+        attempt=attempt,
+        name=name,
+        defaults={
+            "content_type": kind,
+            "size": size,
+            "sha256": sha256,
+            "store": current_name(),
+            "key": key,
+        },
+    )
+    return name
+
+
+def _store(key: str, found: Found, hold: Hold) -> tuple[int, str, bytes]:
+    """Write one file; return (size, sha256, its first bytes)."""
+    measured = _Measured(_pieces(found), hold)
+    store().save(key, measured)
+    return measured.size, measured.digest.hexdigest(), measured.head
+
+
+class _Measured:
+    """The pieces of a file, measured on their way; keeps the job while they come."""
+
+    def __init__(self, pieces: Iterator[bytes], hold: Hold) -> None:
+        self._pieces, self._hold = pieces, hold
+        self.digest, self.size, self.head = hashlib.sha256(), 0, b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.size += len(piece)
+            if self.size > conf.COLLECT_MAX_BYTES:
+                raise NotSaved("it is larger than the limit")
+            self.digest.update(piece)
+            self.head = self.head or piece[: content_types.HEAD_BYTES]
+            yield piece
+            self._hold.keep()
+        if not self.size:
+            raise NotSaved("it is empty")
+
+
+def hold(job: Job) -> Hold:
+    """Return what to take before saving a job's files; it keeps the loop from asking."""
+    again = partial(job.look_again_in, conf.STEP_LEASE_SECONDS)
+    return Hold(f"collect-{job.pk.hex}", again)
+
+
+def _pieces(found: Found) -> Iterator[bytes]:
+    if found.content is not None:
+        yield found.content
+        return
+    with egress.get(found.url) as response:
+        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise httpx.ReadError(f"HTTP {response.status_code}")
+        if response.status_code != httpx.codes.OK:
+            raise NotSaved(f"the server answered {response.status_code}")
+        length = int(response.headers.get("content-length") or 0)
+        if length > conf.COLLECT_MAX_BYTES:
+            raise NotSaved("it is larger than the limit")
+        free = store().free_bytes()
+        if free is not None and length > free - conf.DISK_RESERVE_BYTES:
+            raise StoreFull("The disk is full.")
+        came = 0
+        for piece in response.iter_raw(PIECE):
+            came += len(piece)
+            yield piece
+        if length and came < length:
+            raise httpx.ReadError("the connection broke off")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

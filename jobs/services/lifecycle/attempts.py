@@ -1,0 +1,129 @@
+"""What a worker with our handler tells us of its attempt: claim, progress, finish."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+from django.utils.timezone import now
+
+from jobs.lib.errors import Conflict, NotFound
+from jobs.models import Attempt, Job
+from jobs.services.lifecycle import inputs, sync
+from jobs.states import ACTIVE, REMOTE, JobStatus
+
+
+def find(pk: str) -> Attempt:
+    """Return an attempt with its job and endpoint; raise `NotFound`."""
+    try:
+        id = UUID(pk)
+    except ValueError:
+        raise NotFound("There is no such attempt.") from None
+    found = Attempt.objects.select_related("job__endpoint").filter(pk=id).first()
+    if found is None:
+        raise NotFound("There is no such attempt.")
+    return found
+
+
+def claim(attempt: Attempt, *, worker_id: str, runpod_id: str) -> None:
+    """Let a worker begin. Raise `Conflict` when there is nothing left to do.
+
+    A redelivered attempt may be claimed again, by the same or another worker. The claim
+    also proves that RunPod has the job, and under which id.
+    """
+    job = attempt.job
+    if attempt.number != job.attempt_no or job.has_ended:
+        _stop_late(attempt, runpod_id)
+        raise Conflict("This attempt is over; nothing is left to do.", code="over")
+    if attempt.manifest is not None:
+        raise Conflict("This attempt has its result already.", code="done")
+    changes: dict[str, Any] = {"claimed_at": now(), "worker_id": worker_id[:128]}
+    if runpod_id and not attempt.runpod_id:
+        changes["runpod_id"] = runpod_id[:128]
+    Attempt.objects.filter(pk=attempt.pk).update(**changes)
+    if job.status in REMOTE and job.status != JobStatus.IN_PROGRESS:
+        sync.move_on(job, JobStatus.IN_PROGRESS)
+
+
+def fresh_links(attempt: Attempt) -> dict[str, str]:
+    """Return {field: new link} for a worker whose links expired; raise `Conflict`.
+
+    Only while it works: a token is no key to files for ever.
+    """
+    job = attempt.job
+    if attempt.number != job.attempt_no or job.has_ended:
+        raise Conflict("This attempt is over; nothing is left to do.", code="over")
+    return inputs.fresh_links(job)
+
+
+def report_progress(attempt: Attempt, progress: dict[str, Any]) -> bool:
+    """Keep a progress report if it is newer; return whether the worker should go on."""
+    job = attempt.job
+    current = Job.objects.filter(
+        pk=job.pk, attempt_no=attempt.number, status__in=ACTIVE
+    )
+    current.filter(progress_seq__lt=progress["seq"]).update(
+        progress=progress, progress_seq=progress["seq"], revision=F("revision") + 1
+    )
+    return current.filter(cancel_requested_at=None).exists()
+
+
+def finish(attempt: Attempt, manifest: dict[str, Any]) -> bool:
+    """Take the manifest. The first one stands; return False for any later one.
+
+    A worker that was stopped says “cancelled”. If nobody here asked for that, its
+    backend did, and the backend's word says why.
+    """
+    error = manifest.get("error") or {}
+    if error.get("code") == "cancelled" and not attempt.job.cancel_requested_at:
+        return False
+    first = Attempt.objects.filter(pk=attempt.pk, manifest__isnull=True).update(
+        manifest=manifest, ended_at=now()
+    )
+    if not first:
+        return False
+    sync.apply_manifest(attempt.job)
+    return True
+
+
+def ring(rung: Mapping[UUID, Callable[[], str]]) -> set[UUID]:
+    """RunPod's webhook rang for these attempts: have the loop ask about their jobs now.
+
+    {attempt: what tells the id that the caller claims RunPod has given it}. That is only
+    used where we have none, to ask RunPod itself, whose answer decides. Return those
+    that exist. Three queries for any number; rows are not loaded, they may be megabytes.
+    """
+    found = Attempt.objects.filter(pk__in=rung)
+    rows = list(found.values_list("pk", "job_id", "runpod_id"))
+    for pk, _, runpod_id in rows:
+        if not runpod_id:
+            _learn_id(pk, rung[pk]()[:128])
+    found.update(rung_at=now())
+    # Also of those that are due already: they may just be asked about, too early.
+    jobs = Job.objects.active().filter(pk__in=[job for _, job, _ in rows])
+    jobs.update(due_at=now())
+    return {pk for pk, _, _ in rows}
+
+
+def _learn_id(pk: UUID, runpod_id: str) -> None:
+    if runpod_id and not Attempt.objects.filter(runpod_id=runpod_id).exists():
+        unknown = Attempt.objects.filter(pk=pk, runpod_id="")
+        unknown.update(runpod_id=runpod_id)
+
+
+def unwanted(limit: int) -> list[Attempt]:
+    """Return attempts that lost and that RunPod must be told to stop."""
+    found = Attempt.objects.filter(is_unwanted=True).exclude(runpod_id="")
+    return list(found.select_related("job__endpoint")[:limit])
+
+
+def stopped(attempt: Attempt) -> None:
+    """RunPod was told."""
+    Attempt.objects.filter(pk=attempt.pk).update(is_unwanted=False, ended_at=now())
+
+
+def _stop_late(attempt: Attempt, runpod_id: str) -> None:
+    """A lost attempt turned up: remember its id, so that RunPod is told to stop it."""
+    unknown = Attempt.objects.filter(pk=attempt.pk, runpod_id="")
+    if runpod_id:
+        unknown.update(runpod_id=runpod_id[:128], is_unwanted=True)

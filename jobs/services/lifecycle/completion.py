@@ -1,0 +1,145 @@
+"""Checking what a worker says it made, before a job may be called completed."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.utils.timezone import now
+
+from jobs.lib import conf, nudge
+from jobs.lib.failpoints import failpoint
+from jobs.models import Artifact, Attempt, Endpoint, Job
+from jobs.services.files import artifacts, saving
+from jobs.services.leases import Hold
+from jobs.services.operations import alerts
+from jobs.states import Actor, JobStatus
+from jobs.storage import LOCAL, S3, StoreError, local
+
+logger = logging.getLogger(__name__)
+MANIFEST_WAIT_SECONDS = 60
+STORE_PAUSE_SECONDS = 60
+
+
+def collect(job: Job, attempt: Attempt | None = None) -> None:
+    """End a FINALIZING job: COMPLETED if its files are there and match, else FAILED.
+
+    `attempt` is its current one, where the caller has it. Where files have to be fetched
+    first, that is nudged and not waited for.
+    """
+    attempt = attempt or job.attempts.get(number=job.attempt_no)
+    failpoint("collect.begin", job.metadata.get("mark"))
+    if attempt.manifest is not None:
+        _collect_manifest(job, attempt)
+    elif job.endpoint.contract == Endpoint.Contract.PLAIN:
+        _collect_plain(job, attempt)
+    elif job.moved_at + timedelta(seconds=MANIFEST_WAIT_SECONDS) < now():
+        _fail(job, "result_missing", "The worker ended without delivering a result.")
+    else:
+        job.look_again_in(1)
+
+
+def fetch(job: Job) -> None:
+    """Save or check files where that may take minutes, then end the job."""
+    hold = saving.hold(job)
+    if job.status != JobStatus.FINALIZING or not hold.take():
+        return
+    attempt = job.attempts.get(number=job.attempt_no)
+    try:
+        if attempt.manifest is not None:
+            _settle_in_bucket(job, attempt, hold)
+        else:
+            output, notes = saving.save(job, attempt, hold)
+            Attempt.objects.filter(pk=attempt.pk).update(notes=notes)
+            _complete(job, attempt, output)
+    except StoreError as error:
+        logger.warning("job=%s waits to save its result: %s", job.pk, error)
+        alerts.raise_alert(job.endpoint, alerts.STORE)
+        job.look_again_in(STORE_PAUSE_SECONDS)
+    else:
+        alerts.resolve(job.endpoint, alerts.STORE)
+    finally:
+        hold.release()
+
+
+def _settle_in_bucket(job: Job, attempt: Attempt, hold: Hold) -> None:
+    """Compare what a worker sent to the bucket with its manifest."""
+    manifest: dict[str, Any] = attempt.manifest or {}
+    stored = {artifact.name: artifact for artifact in attempt.artifacts.all()}
+    for file in manifest["files"]:
+        artifact = stored.get(file["name"])
+        problem = _mismatch(file, artifact)
+        if artifact and artifact.store == S3:
+            problem = artifacts.settle(artifact, file, hold.keep)
+        if problem:
+            _fail(job, "bad_manifest", problem)
+            return
+    _complete(job, attempt, manifest.get("output"))
+
+
+def of_job(job: Job) -> list[Artifact]:
+    """Return the artifacts of a completed job, in the order of its manifest."""
+    if job.status != JobStatus.COMPLETED:
+        return []
+    # `.all()` throughout, so that a list may prefetch attempts and artifacts.
+    for attempt in job.attempts.all():
+        if attempt.number != job.attempt_no:
+            continue
+        if attempt.manifest is None:
+            return list(attempt.artifacts.all())
+        named = {artifact.name: artifact for artifact in attempt.artifacts.all()}
+        return [named[file["name"]] for file in attempt.manifest["files"]]
+    return []
+
+
+def _collect_plain(job: Job, attempt: Attempt) -> None:
+    if not attempt.has_output:
+        _fail(job, "result_missing", "RunPod says COMPLETED but has no output.")
+    elif saving.files_of(job):
+        job.look_again_in(conf.STEP_LEASE_SECONDS)
+        nudge.collect(job.pk)
+    else:
+        _complete(job, attempt, job.output)
+
+
+def _collect_manifest(job: Job, attempt: Attempt) -> None:
+    manifest: dict[str, Any] = attempt.manifest or {}
+    stored = {artifact.name: artifact for artifact in attempt.artifacts.all()}
+    if any(artifact.store == S3 for artifact in stored.values()):
+        job.look_again_in(conf.STEP_LEASE_SECONDS)
+        nudge.collect(job.pk)
+        return
+    for file in manifest["files"]:
+        problem = _mismatch(file, stored.get(file["name"]))
+        if problem:
+            _fail(job, "bad_manifest", problem)
+            return
+    _complete(job, attempt, manifest.get("output"))
+
+
+def _mismatch(file: dict[str, Any], artifact: Artifact | None) -> str:
+    name = file["name"]
+    if artifact is None:
+        return f"The worker names {name}, which it never delivered."
+    if (artifact.size, artifact.sha256) != (file["size"], file["sha256"]):
+        return f"{name} is not the file the worker describes."
+    if artifact.store == LOCAL and local().size(artifact.key) != artifact.size:
+        return f"{name} is damaged in our storage."
+    return ""
+
+
+def _complete(job: Job, attempt: Attempt, output: Any) -> None:
+    failpoint("collect.before_end", job.metadata.get("mark"))
+    if attempt.ended_at is None:
+        Attempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=now())
+    job.advance(JobStatus.COMPLETED, by=Actor.COLLECTOR, output=output)
+    failpoint("collect.ended", job.metadata.get("mark"))
+
+
+def _fail(job: Job, code: str, message: str) -> None:
+    job.advance(
+        JobStatus.FAILED,
+        by=Actor.COLLECTOR,
+        error_code=code,
+        error_message=message,
+        is_error_retryable=True,
+    )

@@ -1,0 +1,212 @@
+"""What people and programs do with jobs: create, cancel, run again."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Case, F, Q, QuerySet, When, Window
+from django.db.models.functions import RowNumber
+from django.utils.timezone import now
+
+from jobs.lib import webhook_urls
+from jobs.lib.errors import Conflict
+from jobs.models import Endpoint, Job, Upload
+from jobs.models.prepared import Prepared
+from jobs.services.lifecycle import inputs, release
+from jobs.services.money import budgets
+from jobs.states import Actor, JobStatus, Reason
+
+WAITING = (
+    JobStatus.PENDING,
+    JobStatus.SUBMITTING,
+    JobStatus.UNCONFIRMED,
+    JobStatus.IN_QUEUE,
+)
+HANDED_OVER = WAITING[1:]
+ROUGHLY = 1000
+# RunPod's queue is first in, first out; then come ours, by priority and turn.
+ORDER = (
+    "is_held",
+    Case(When(status=JobStatus.PENDING, then="priority"), default=0),
+    Case(When(status=JobStatus.PENDING, then="turn"), default=0),
+    Case(When(status=JobStatus.PENDING, then="created_at"), default="moved_at"),
+    "id",
+)
+
+
+def create(
+    *,
+    owner: Any,
+    endpoint: Endpoint,
+    input: dict[str, Any],
+    metadata: dict[str, Any] | None = None,
+    priority: int = Job.Priority.NORMAL,
+    source_job: Job | None = None,
+    webhook_url: str = "",
+    webhook_events: list[str] | None = None,
+    api_key_id: int | None = None,
+) -> Job:
+    """Accept a job. It is submitted in the background, never by the caller.
+
+    Raise `InvalidInput`, `TooLarge`, `BudgetSpent`, or `Conflict` when the endpoint takes
+    no jobs.
+    """
+    if not endpoint.is_active:
+        raise Conflict(
+            f"{endpoint.title} takes no new jobs now.", code="endpoint_paused"
+        )
+    inputs.check(endpoint, input, inputs.files_of([input], owner=owner))
+    if webhook_url:
+        webhook_urls.check_url(webhook_url, "/webhook")
+    budgets.check(owner=owner, api_key_id=api_key_id, endpoint=endpoint)
+    with transaction.atomic():
+        job = Job.objects.create(
+            owner=owner,
+            api_key_id=api_key_id,
+            endpoint=endpoint,
+            input=input,
+            metadata=metadata or {},
+            priority=priority,
+            turn=release.next_turn(endpoint, owner, priority),
+            source_job=source_job,
+            webhook_url=webhook_url,
+            webhook_events=webhook_events or [],
+        )
+        job.events.create(new_status=job.status, actor=Actor.USER)
+        _keep_files(job)
+    return job
+
+
+def _keep_files(job: Job) -> None:
+    """A file that a job needs no longer expires with the unfinished ones."""
+    named = inputs.uploads_of(job.input)
+    if named:
+        files = Upload.objects.filter(pk__in=named)
+        job.uploads.add(*files)
+        files.update(expires_at=None)
+
+
+def request_cancel(job: Job) -> bool:
+    """Cancel a held job at once; ask for the end of one that the backend has.
+
+    Return False when the job had ended or was asked before: that changes nothing.
+    """
+    if job.status == JobStatus.PENDING and job.advance(
+        JobStatus.CANCELLED, by=Actor.USER, reason=Reason.USER
+    ):
+        return True
+    asked = (
+        Job.objects.active()
+        .filter(pk=job.pk, cancel_requested_at=None)
+        .update(cancel_requested_at=now(), due_at=now())
+    )
+    job.refresh_from_db()
+    return bool(asked)
+
+
+def move_to(job: Job, endpoint: Endpoint) -> bool:
+    """Move a held job to another endpoint; False where it is not held any more.
+
+    Raise `InvalidInput` where that would not take its input, `Conflict` where it takes no
+    jobs. One that RunPod has must be cancelled and run again there instead.
+    """
+    if not endpoint.is_active:
+        raise Conflict(f"{endpoint.title} takes no new jobs.", code="endpoint_paused")
+    inputs.check(endpoint, job.input, inputs.files_of([job.input], owner=job.owner))
+    held = Job.objects.filter(pk=job.pk, status=JobStatus.PENDING)
+    turn = release.next_turn(endpoint, job.owner, job.priority)
+    revision = F("revision") + 1
+    moved = held.update(endpoint=endpoint, turn=turn, due_at=now(), revision=revision)
+    return bool(moved)
+
+
+def run_again(job: Job, *, owner: Any, api_key_id: int | None = None) -> Job:
+    """Create a new job with the same input; `source_job` says where it comes from."""
+    with transaction.atomic():
+        again = create(
+            owner=owner,
+            api_key_id=api_key_id,
+            endpoint=job.endpoint,
+            input=job.input,
+            metadata=job.metadata,
+            priority=job.priority,
+            source_job=job,
+            webhook_url=job.webhook_url,
+            webhook_events=job.webhook_events,
+        )
+        if job.batch_id and "payload" in job.input:
+            # Its handler needs the batch's config; the batch does not count it.
+            Job.objects.filter(pk=again.pk).update(batch=job.batch_id, is_replaced=True)
+    return again
+
+
+def queue_positions(jobs: list[Job]) -> dict[UUID, int]:
+    """Return {job id: position} for those of `jobs` that wait, in one query."""
+    waiting = [job for job in jobs if job.status in WAITING]
+    if not waiting:
+        return {}
+    where = {job.endpoint_id for job in waiting}
+    ranked = Job.objects.filter(status__in=WAITING, endpoint__in=where).annotate(
+        is_held=Case(When(status=JobStatus.PENDING, then=1), default=0),
+        position=Window(RowNumber(), partition_by="endpoint_id", order_by=ORDER),
+    )
+    # A filter on the queryset would count only among what it leaves.
+    sql, params = (
+        ranked.order_by().values_list("id", "position").query.sql_with_params()
+    )
+    prepare = Job._meta.pk.get_db_prep_value
+    wanted = [prepare(job.pk, connection) for job in waiting]
+    marks = ", ".join(["%s"] * len(wanted))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT * FROM ({sql}) AS ranked WHERE ranked.id IN ({marks})",  # noqa: S608 - parts are Django's
+            [*params, *wanted],
+        )
+        return {UUID(str(pk)): position for pk, position in cursor.fetchall()}
+
+
+def queue_position(job: Job, *, is_rough: bool = False) -> int | None:
+    """Return how many jobs of the endpoint start first, plus one; None once started.
+
+    Counts, where `queue_positions` ranks: that would sort all who wait for one of them.
+    `is_rough`: None, too, where more than a thousand are ahead; that costs less.
+    """
+    if job.status not in WAITING:
+        return None
+    told = {"endpoint": job.endpoint_id, "pk": job.pk}
+    if job.status != JobStatus.PENDING:
+        return _AHEAD.count(**told, moved_at=job.moved_at) + 1
+    told |= {"priority": job.priority, "turn": job.turn}
+    counted = _NEAR_HELD if is_rough else _AHEAD_OF_HELD
+    position = counted.count(**told, created_at=job.created_at) + 1
+    return None if is_rough and position > ROUGHLY else position
+
+
+def _ahead(endpoint: int, pk: UUID, moved_at: datetime) -> QuerySet[Job, Any]:
+    there = Job.objects.filter(endpoint=endpoint, status__in=HANDED_OVER)
+    earlier = Q(moved_at__lt=moved_at) | Q(moved_at=moved_at, pk__lt=pk)
+    return there.filter(earlier).order_by().values("pk")
+
+
+def _ahead_of_held(
+    endpoint: int, pk: UUID, priority: int, turn: int, created_at: datetime
+) -> QuerySet[Job, Any]:
+    same_turn = Q(priority=priority, turn=turn)
+    before = (
+        Q(priority__lt=priority)
+        | Q(priority=priority, turn__lt=turn)
+        | same_turn & Q(created_at__lt=created_at)
+        | same_turn & Q(created_at=created_at, pk__lt=pk)
+    )
+    held = Q(status=JobStatus.PENDING) & before
+    there = Job.objects.filter(endpoint=endpoint).order_by().values("pk")
+    return there.filter(Q(status__in=HANDED_OVER) | held)
+
+
+_THEN = (datetime(2001, 1, 1, tzinfo=UTC), datetime(2002, 1, 1, tzinfo=UTC))
+_THERE: dict[str, Any] = {"endpoint": (-1, -2), "pk": (UUID(int=1), UUID(int=2))}
+_HELD = {**_THERE, "priority": (-3, -4), "turn": (-5, -6), "created_at": _THEN}
+_AHEAD = Prepared(_ahead, **_THERE, moved_at=_THEN)
+_AHEAD_OF_HELD = Prepared(_ahead_of_held, **_HELD)
+_NEAR_HELD = Prepared(lambda **told: _ahead_of_held(**told)[:ROUGHLY], **_HELD)

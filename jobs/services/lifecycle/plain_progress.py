@@ -1,0 +1,67 @@
+"""Progress of other people's handlers: whatever they post while a job runs.
+
+RunPod shows the last `progress_update` as `output` of a running job (runpod-python
+`rp_progress.py`). It may be any JSON, come late, twice or backwards; it is shown,
+numbered by us, and never taken for a result.
+"""
+
+import math
+from typing import Any
+
+from jobs.lib import clean_json
+
+MESSAGE_MAX = 200
+_FRACTIONS = ("fraction", "progress", "pct", "percent", "percentage")
+_MESSAGES = ("message", "status", "detail", "text")
+
+
+def newer(old: dict[str, Any], output: Any) -> dict[str, Any] | None:
+    """Return the progress to show after `output`, or None when it says nothing new.
+
+    A fraction never falls within an attempt.
+    """
+    fraction, message, stage = _read(clean_json.mended(output))
+    before = old.get("fraction")
+    if fraction is not None and before is not None and fraction < before:
+        return None
+    found = {
+        "fraction": before if fraction is None else fraction,
+        "message": message,
+        "stage": stage,
+    }
+    if all(old.get(name) == value for name, value in found.items()):
+        return None
+    return {**found, "seq": int(old.get("seq", 0)) + 1}
+
+
+def _read(output: Any) -> tuple[float | None, str, str]:
+    """Return (fraction, message, stage) of anything."""
+    if not isinstance(output, dict):
+        number = _fraction(output, is_percent=None)
+        return number, "" if number is not None else _text(output), ""
+    fraction = None
+    for name in _FRACTIONS:
+        if name in output and fraction is None:
+            is_percent = None if name in {"fraction", "progress"} else True
+            fraction = _fraction(output[name], is_percent=is_percent)
+    message = next((_text(output[n]) for n in _MESSAGES if output.get(n)), "")
+    return fraction, message, _text(output.get("stage"))[:60]
+
+
+def _fraction(value: Any, *, is_percent: bool | None) -> float | None:
+    """Return 0 to 1. 1 and less is a fraction, more is per cent, unless told."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        value, is_percent = value.strip().rstrip("% "), True
+    try:
+        number = float(value) if not isinstance(value, bool) else math.nan
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if not math.isfinite(number):
+        return None
+    if is_percent or (is_percent is None and number > 1):
+        number /= 100
+    return min(1.0, max(0.0, number))
+
+
+def _text(value: Any) -> str:
+    return value[:MESSAGE_MAX] if isinstance(value, str) else ""

@@ -1,0 +1,122 @@
+"""The steps of the loop that need no remote call, one for each status.
+
+`jobs.shifts.loop` takes the others: it sends held jobs (`release`, `submission`) and asks about
+those that RunPod has (`tracking`, `sync`).
+"""
+
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import F
+from django.utils.timezone import now
+
+from jobs.lib import conf
+from jobs.models import Endpoint, Job
+from jobs.services.lifecycle import completion, sync
+from jobs.states import Actor, JobStatus, Reason
+
+S = JobStatus
+POISON = {
+    "error_code": "poison",
+    "error_message": "Three times in a row, working on this job ended the process that "
+    "did it. It was stopped to protect the other jobs.",
+}
+
+
+def begin(job: Job) -> bool:
+    """Count that a step begins; end a job whose steps end processes. False: do nothing.
+
+    `Job.advance`, or `done` where nothing moved, sets the count back.
+    """
+    # The claim of a job that is being sent is counted, and nobody has died of it yet.
+    deaths = job.takes - (job.status == S.SUBMITTING)
+    if deaths >= conf.MAX_TAKES:
+        # From SUBMITTING the way leads through UNCONFIRMED, which the next look takes.
+        to = S.UNCONFIRMED if job.status == S.SUBMITTING else S.FAILED
+        job.advance(to, by=Actor.SWEEPER, **({} if to == S.UNCONFIRMED else POISON))
+        return False
+    Job.objects.filter(pk=job.pk).update(takes=F("takes") + 1)
+    return True
+
+
+def done(job: Job) -> None:
+    """The step ended, whatever came of it."""
+    Job.objects.filter(pk=job.pk, takes__gt=0).update(takes=0)
+
+
+def passed_on(job: Job) -> None:
+    """The step only had somebody else begin: what that one's deaths count stays."""
+    Job.objects.filter(pk=job.pk).update(takes=job.takes)
+
+
+def step(job: Job) -> None:
+    """Take the step `job` needs now. Safe at any time, any number of times."""
+    if sync.apply_manifest(job):
+        return
+    match job.status:
+        case S.SUBMITTING:
+            doubt_if_lost(job)
+        case S.UNCONFIRMED:
+            give_up_proof(job)
+        case S.FINALIZING:
+            completion.collect(job)
+
+
+def doubt_if_lost(job: Job) -> None:
+    """A submitter that has been silent longer than any request may take has died."""
+    lost_at = job.moved_at + timedelta(seconds=conf.SUBMITTING_LOST_SECONDS)
+    if lost_at <= now():
+        # This step ends well: only the death before it counts.
+        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER, takes=job.takes)
+    else:
+        job.look_again_in(5)
+
+
+def doubt_orphans() -> None:
+    """A new shift begins: whoever was submitting before is gone, or too late.
+
+    One that is only late changes nothing: the id it brings is the proof that is looked for.
+    """
+    for job in Job.objects.filter(status=S.SUBMITTING):
+        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER)
+
+
+def doubt_unanswered(pks: Collection[UUID]) -> None:
+    """Doubt jobs that were still being sent when a shift ended: nobody died of them."""
+    for job in Job.objects.filter(pk__in=pks, status=S.SUBMITTING):
+        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER, takes=max(0, job.takes - 1))
+
+
+def give_up_proof(job: Job) -> None:
+    """Decide about a job that RunPod may or may not have, when there is no telling."""
+    if job.moved_at + timedelta(seconds=job.endpoint.proof_seconds) > now():
+        job.look_again_in(2)
+    elif job.cancel_requested_at:
+        job.advance(S.CANCELLED, by=Actor.SWEEPER, reason=Reason.USER)
+    elif job.endpoint.on_unknown == Endpoint.OnUnknown.HOLD:
+        _fail(
+            job,
+            "RunPod never confirmed the job, and this endpoint does not allow to send "
+            "it twice. It may have run.",
+        )
+    elif job.attempts.count() >= job.endpoint.max_attempts:
+        _fail(
+            job,
+            "RunPod never confirmed the last attempt, and the job was sent as often as "
+            "this endpoint allows. It may have run.",
+        )
+    else:
+        job.advance(
+            S.PENDING, by=Actor.SWEEPER, has_maybe_run_twice=True, takes=job.takes
+        )
+
+
+def _fail(job: Job, message: str) -> None:
+    job.advance(
+        S.FAILED,
+        by=Actor.SWEEPER,
+        error_code="unconfirmed",
+        error_message=message,
+        is_error_retryable=True,
+    )

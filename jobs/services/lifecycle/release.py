@@ -1,0 +1,102 @@
+"""Which held job goes next: owners take turns, and RunPod holds only so many.
+
+A job's `turn` is given when it is created: one after its owner's last, but never before
+the turn the endpoint is at. Ordering by it is round robin without any bookkeeping
+(start-time fair queueing).
+"""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, QuerySet, Subquery
+from django.utils.timezone import now
+
+from jobs.lib import conf
+from jobs.models import Endpoint, Job
+from jobs.models.prepared import Prepared
+from jobs.services.operations import endpoints
+from jobs.states import Actor, JobStatus, Reason
+
+S = JobStatus
+AT_BACKEND = (S.SUBMITTING, S.UNCONFIRMED, S.IN_QUEUE, S.IN_PROGRESS)
+MARGIN = 10
+AT_ONCE = 500
+
+
+def next_turn(endpoint: Endpoint, owner: Any, priority: int) -> int:
+    """Return the turn of a new job."""
+    told = {"endpoint": endpoint.pk, "owner": owner.pk, "priority": priority}
+    ((current, last),) = _TURNS.values(**told)
+    return current or 0 if last is None else max(current, last + 1)
+
+
+def _turns(endpoint: int, owner: int, priority: int) -> QuerySet[Endpoint, Any]:
+    """Return the turn that an endpoint is at, and the last one of an owner there."""
+    held = Job.objects.filter(endpoint=endpoint, status=S.PENDING, priority=priority)
+    mine = held.filter(owner=owner)
+    return Endpoint.objects.filter(pk=endpoint).values_list(
+        Subquery(held.order_by("turn").values("turn")[:1]),
+        Subquery(mine.order_by("-turn").values("turn")[:1]),
+    )
+
+
+_TURNS = Prepared(_turns, endpoint=(-1, -2), owner=(-3, -4), priority=(-5, -6))
+
+
+def room(endpoint: Endpoint, *, workers: int) -> int | None:
+    """Return how many more jobs RunPod may be given; None means any number.
+
+    `workers` is how many the backend says it has now.
+    """
+    most = window(endpoint, workers=workers)
+    if most is None:
+        return None
+    there = Job.objects.filter(endpoint=endpoint, status__in=AT_BACKEND).count()
+    return max(0, most - there)
+
+
+def window(endpoint: Endpoint, *, workers: int) -> int | None:
+    """Return how many jobs RunPod may hold at once; None means any number."""
+    told = endpoint.release_window
+    if told != 0:
+        return told
+    slots = max(endpoint.max_workers, workers) * endpoint.worker_concurrency
+    return slots + max(MARGIN, slots)
+
+
+def pick(endpoint: Endpoint, limit: int, busy: Collection[UUID] = ()) -> list[Job]:
+    """Return the held jobs whose turn it is, at most `limit`, without those in `busy`."""
+    due = Job.objects.held().filter(endpoint=endpoint, due_at__lte=now())
+    due = due.exclude(created_at__lte=F("endpoint__purged_at"))
+    return list(
+        due.exclude(pk__in=busy).with_endpoint().select_related("batch")[:limit]
+    )
+
+
+def drop_held(endpoint: Endpoint) -> int:
+    """End held jobs that cannot go any more, some at a time; return how many."""
+    held = Job.objects.held().filter(endpoint=endpoint)
+    found = [
+        job.advance(S.CANCELLED, by=Actor.USER, reason=Reason.USER)
+        for job in held.filter(cancel_requested_at__isnull=False)[:AT_ONCE]
+    ]
+    if endpoint.purged_at:
+        found += [
+            job.advance(S.CANCELLED, by=Actor.USER, reason=Reason.PURGED)
+            for job in held.filter(created_at__lte=endpoint.purged_at)[:AT_ONCE]
+        ]
+    if endpoints.is_gone(endpoint):
+        # Not those that came since the last 404: the next one sent is a probe.
+        old = held.filter(created_at__lte=endpoint.not_found_at)
+        found += [
+            job.advance(S.CANCELLED, by=Actor.SYNC, reason=Reason.ENDPOINT_NOT_FOUND)
+            for job in old[:AT_ONCE]
+        ]
+    overdue = now() - timedelta(seconds=conf.QUEUE_SECONDS)
+    found += [
+        job.advance(S.TIMED_OUT, by=Actor.SWEEPER, error_code="queue_timeout")
+        for job in held.filter(created_at__lte=overdue)[:AT_ONCE]
+    ]
+    return sum(found)

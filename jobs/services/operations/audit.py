@@ -1,0 +1,18 @@
+"""Writing the audit log."""
+
+import logging
+from typing import Any
+
+from jobs.lib.redaction import redacted, redacted_json
+from jobs.models import AuditEntry
+
+logger = logging.getLogger(__name__)
+
+
+def record(user: Any, action: str, target: object, **detail: Any) -> None:
+    """Write down what was done. `user` is None for commands and for Slipway itself."""
+    told = redacted(str(target))[:200]
+    AuditEntry.objects.create(
+        user=user, action=action, target=told, detail=redacted_json(detail)
+    )
+    logger.info("audit action=%s target=%s by=%s", action, told, user or "-")

@@ -1,0 +1,121 @@
+"""Talking to endpoints: clients, purging, and what we remember of their troubles."""
+
+from collections import defaultdict
+from datetime import timedelta
+from statistics import median
+from typing import Any
+
+from django.db.models import F
+from django.utils.timezone import now
+
+from jobs.lib import conf
+from jobs.models import Endpoint, Job
+from jobs.runpod import EndpointClient
+from jobs.runpod.errors import RunPodError
+from jobs.services.operations import alerts, audit
+from jobs.states import JobStatus
+
+RECENT = 200
+ENOUGH = 20
+
+
+def client_for(endpoint: Endpoint) -> EndpointClient:
+    """Return a client of the endpoint's job API, local or RunPod's."""
+    return EndpointClient(endpoint.base_url, endpoint.client_key)
+
+
+def purge_queue(endpoint: Endpoint, *, user: Any = None) -> int:
+    """Drop the jobs that no worker has taken; ours among them become CANCELLED.
+
+    Return how many the backend dropped. Those it held move when its 404 proves it, which
+    the loop asks for at once; those we hold, at the loop's next look at `purged_at`.
+    Raise RunPodError when the backend cannot be told.
+    """
+    row = Endpoint.objects.filter(pk=endpoint.pk)
+    # First, so that no held job takes the room which the purge makes.
+    row.update(purged_at=now())
+    try:
+        with client_for(endpoint) as client:
+            removed = client.purge_queue()
+    except RunPodError:
+        row.update(purged_at=endpoint.purged_at)
+        raise
+    waiting = Job.objects.filter(endpoint=endpoint, status=JobStatus.IN_QUEUE)
+    waiting.update(due_at=now())
+    audit.record(user, "purged", endpoint.slug, removed=removed)
+    return removed
+
+
+def mark_unreachable(endpoint: Endpoint) -> None:
+    """Count a 404 for the whole endpoint; raise the alert once it is certain."""
+    rows = Endpoint.objects.filter(pk=endpoint.pk)
+    rows.filter(unreachable_at=None).update(unreachable_at=now())
+    rows.update(not_found_count=F("not_found_count") + 1, not_found_at=now())
+    names = ["unreachable_at", "not_found_at", "not_found_count"]
+    endpoint.refresh_from_db(fields=names)
+    if is_gone(endpoint):
+        alerts.raise_alert(endpoint, "endpoint_not_found")
+
+
+def mark_reachable(endpoint: Endpoint) -> None:
+    """RunPod knows the endpoint (again)."""
+    Endpoint.objects.filter(pk=endpoint.pk).update(
+        unreachable_at=None, not_found_at=None, not_found_count=0
+    )
+    endpoint.unreachable_at, endpoint.not_found_count = None, 0
+    alerts.resolve(endpoint)
+
+
+def is_gone(endpoint: Endpoint) -> bool:
+    """Whether three 404s over twenty seconds say that RunPod has no such endpoint."""
+    since = endpoint.unreachable_at
+    return (
+        since is not None
+        and endpoint.not_found_count >= conf.NOT_FOUND_ANSWERS
+        and since + timedelta(seconds=conf.NOT_FOUND_SECONDS) <= now()
+    )
+
+
+def ttl_seconds(endpoint: Endpoint) -> int:
+    """Return RunPod's time to live of a job, from its submission.
+
+    Then it deletes even a running job, so this covers the longest queue, the execution
+    and the time we need to read the result.
+    """
+    execution = endpoint.execution_timeout_seconds
+    return int(conf.QUEUE_SECONDS + execution + conf.READING_MARGIN_SECONDS)
+
+
+def usual_seconds() -> dict[int, float]:
+    """Return {endpoint id: median run time} of the newest completed jobs."""
+    ended = Job.objects.filter(status=JobStatus.COMPLETED, started_at__isnull=False)
+    rows = ended.order_by("-finished_at").values_list(
+        "endpoint_id", "started_at", "finished_at"
+    )
+    spans: dict[int, list[float]] = defaultdict(list)
+    for endpoint, started, finished in rows[:RECENT]:
+        if started and finished:
+            spans[endpoint].append((finished - started).total_seconds())
+    return {endpoint: median(found) for endpoint, found in spans.items()}
+
+
+def workers_of(endpoint: Endpoint) -> dict[str, Any]:
+    """Return the backend's own counts of workers and jobs; raise RunPodError."""
+    with client_for(endpoint) as client:
+        health = client.health()
+    return {"workers": health.workers, "jobs": health.jobs}
+
+
+def run_time_quantile(endpoint_id: int, quantile: float) -> float:
+    """Return a low quantile of the endpoint's newest run times; 0 without enough."""
+    ended = Job.objects.filter(
+        endpoint_id=endpoint_id,
+        status=JobStatus.COMPLETED,
+        started_at__isnull=False,
+        finished_at__isnull=False,
+    )
+    rows = ended.order_by("-finished_at").values_list("started_at", "finished_at")
+    spans = sorted(
+        (end - start).total_seconds() for start, end in rows[:RECENT] if start and end
+    )
+    return spans[int(len(spans) * quantile)] if len(spans) >= ENOUGH else 0.0

@@ -1,0 +1,325 @@
+"""Endpoints at RunPod: made, changed, made anew, woken, deleted.
+
+Volume, then template, then endpoint. Each is looked for by name before it is made, so
+what died in the middle is begun again without paying twice. Every change leaves a line
+in the audit log, and what was asked for stays on our row for the day it must be made anew.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+from django.utils.timezone import now
+
+from jobs.lib.errors import Conflict, InvalidInput, Problem
+from jobs.models import Endpoint
+from jobs.runpod.account import VOLUME_MIN_GB, Account, RemoteEndpoint, Template, Volume
+from jobs.runpod.errors import Refused
+from jobs.services.operations import accounts, alerts, audit, endpoints, spec, watch
+from jobs.services.operations.spec import Sizes, Wish
+
+PRIVATE = ("env",)  # never on our rows
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A dry run: what would be done, what must be mended, what to know."""
+
+    steps: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+    sizes: Sizes
+
+
+def plan(wish: Wish, key_name: str = "") -> Plan:
+    """Return what `provision` would do, without doing it. Asks registries and account."""
+    sizes = spec.look_up(wish)
+    with accounts.open_account(key_name) as account:
+        volume = _volume_of(account, wish)
+        endpoint = _named(account.endpoints(), wish.name)
+        stock = {gpu.pool for gpu in account.gpus() if gpu.stock}
+    template = wish.template(sizes)
+    steps = []
+    if wish.has_volume:
+        size = wish.volume_gb or sizes.disks.volume_gb or VOLUME_MIN_GB
+        steps.append(
+            f"Use the volume {volume.name} ({volume.size_gb} GB, {volume.data_center})."
+            if volume
+            else f"Buy the volume {_volume_name(wish)}: {size} GB in {wish.data_center}."
+        )
+    steps.append(
+        f"Save the template {wish.name}: {wish.image}, {template.container_disk_gb} GB of "
+        f"container disk, {len(template.env)} variables."
+    )
+    what = "Release to the endpoint" if endpoint else "Create the endpoint"
+    steps.append(
+        f"{what} {wish.name}: {', '.join(wish.gpu_ids)}, {wish.workers_min} to "
+        f"{wish.workers_max} workers, idle for {wish.idle_seconds} s."
+    )
+    told = spec.warnings(wish, sizes)
+    out = [pool for pool in wish.gpu_ids if stock and pool not in stock]
+    if out:
+        told.append(f"Out of stock at this moment: {', '.join(out)}.")
+    return Plan(tuple(steps), tuple(spec.problems(wish, sizes)), tuple(told), sizes)
+
+
+def provision(
+    wish: Wish, *, key_name: str = "", user: Any = None, **row: Any
+) -> Endpoint:
+    """Make or change what `wish` says, and our endpoint for it; return that.
+
+    `row` are fields of a new Endpoint. Raise `InvalidInput` for what `plan` calls a
+    problem, and RunPodError where RunPod refuses; then calling again goes on.
+    """
+    sizes = spec.look_up(wish)
+    wrong = spec.problems(wish, sizes)
+    if wrong:
+        raise InvalidInput(*wrong)
+    endpoint = _begun(wish, key_name, row)
+    with accounts.open_account(key_name) as account:
+        volume = _volume_of(account, wish)
+        if wish.has_volume and volume is None:
+            size = wish.volume_gb or sizes.disks.volume_gb or VOLUME_MIN_GB
+            volume = account.create_volume(_volume_name(wish), size, wish.data_center)
+            audit.record(user, "volume_bought", volume.name, size_gb=size)
+        old = _named(account.endpoints(), wish.name)
+        known = endpoint.remote.get("template", {}).get("id", "")
+        template = wish.template(sizes, id=old.template.id if old else known)
+        saved = _saved(account, template)
+        volume_id = volume.id if volume else ""
+        wanted = wish.endpoint(saved, volume_id, id=old.id if old else "")
+        endpoint.remote["image_gb"] = round(sizes.image_gb, 2)
+        # Templates cannot be listed: a lost id would leave one behind.
+        remember(endpoint, wanted)
+        made = account.save_endpoint(wanted)
+    _finished(endpoint, made)
+    audit.record(user, "provisioned", endpoint.slug, **_shown(made))
+    return endpoint
+
+
+def release(
+    endpoint: Endpoint,
+    *,
+    user: Any = None,
+    image: str = "",
+    env: dict[str, str] | None = None,
+    container_disk_gb: int = 0,
+    **settings: Any,
+) -> RemoteEndpoint:
+    """Change image, environment, disk or settings, and roll it out.
+
+    The template first, then the endpoint: RunPod begins a release only with the second.
+    `env` is added to what there is; an empty value takes a variable out.
+    """
+    wrong = list(spec.of_env(env or {}))
+    if wrong:
+        raise InvalidInput(*wrong)
+    with accounts.open_account(endpoint.key_name) as account:
+        old = _remote(account, endpoint)
+        told = {**old.template.env, **(env or {})}
+        template = Template(
+            id=old.template.id,
+            name=old.template.name,
+            image=image or old.template.image,
+            start_command=old.template.start_command,
+            container_disk_gb=container_disk_gb or old.template.container_disk_gb,
+            env={name: value for name, value in told.items() if value},
+        )
+        saved = account.save_template(template)
+        made = account.save_endpoint(old.with_(template=saved, **settings))
+    remember(endpoint, made)
+    audit.record(
+        user, "released", endpoint.slug, env_changed=sorted(env or {}), **_shown(made)
+    )
+    return made
+
+
+def recreate(endpoint: Endpoint, *, user: Any = None) -> str:
+    """Make a dead endpoint anew with the same configuration; return its new id.
+
+    RunPod disables endpoints when the balance is negative, and they stay dead after it
+    was topped up. The dead one is deleted; all our rows then name the new one.
+    """
+    _refuse_without_money(endpoint.key_name)
+    with accounts.open_account(endpoint.key_name) as account:
+        there = account.endpoints()
+        old = next((one for one in there if one.id == endpoint.runpod_id), None)
+        wanted = old or _remembered(endpoint)
+        remember(endpoint, wanted)  # before the deletion: it may be all that is left
+        if old:
+            account.delete_endpoint(old)
+        # Made by a run of this that died before it could say so.
+        twin = _named(
+            [one for one in there if one.id != endpoint.runpod_id], wanted.name
+        )
+        made = twin or account.save_endpoint(wanted.with_(id=""))
+    repoint(endpoint, made)
+    audit.record(user, "recreated", endpoint.slug, old_id=wanted.id, new_id=made.id)
+    return made.id
+
+
+def repoint(endpoint: Endpoint, made: RemoteEndpoint) -> None:
+    """Have all our endpoints that named the old id name the new one."""
+    same = Endpoint.objects.filter(
+        kind=Endpoint.Kind.RUNPOD,
+        runpod_id=endpoint.runpod_id,
+        key_name=endpoint.key_name,
+    )
+    for one in list(same) or [endpoint]:
+        Endpoint.objects.filter(pk=one.pk).update(runpod_id=made.id)
+        one.runpod_id = made.id
+        endpoints.mark_reachable(one)
+        remember(one, made)
+    endpoint.refresh_from_db()
+
+
+def pause(endpoint: Endpoint, *, user: Any = None) -> None:
+    """Accept no new jobs, and keep no worker waiting for one; accepted jobs go on."""
+    Endpoint.objects.filter(pk=endpoint.pk).update(is_active=False)
+    endpoint.is_active = False
+    if _is_ours(endpoint):
+        with accounts.open_account(endpoint.key_name) as account:
+            remote = _remote(account, endpoint)
+            if remote.workers_min:
+                account.save_endpoint(remote.with_(workers_min=0))
+                remember(endpoint, remote)  # with the number to wake up to
+    audit.record(user, "paused", endpoint.slug)
+
+
+def wake(endpoint: Endpoint, *, user: Any = None) -> None:
+    """Accept jobs, and let RunPod start workers: it sets idle endpoints to none."""
+    if _is_ours(endpoint):
+        with accounts.open_account(endpoint.key_name) as account:
+            remote = _remote(account, endpoint)
+            before = endpoint.remote
+            most = (
+                remote.workers_max or before.get("workers_max") or endpoint.max_workers
+            )
+            least = remote.workers_min or int(before.get("workers_min") or 0)
+            woken = remote.with_(workers_max=most, workers_min=min(least, most))
+            if woken != remote:
+                remember(endpoint, account.save_endpoint(woken))
+    Endpoint.objects.filter(pk=endpoint.pk).update(is_active=True)
+    endpoint.is_active = True
+    audit.record(user, "woken", endpoint.slug)
+
+
+def delete(endpoint: Endpoint, *, user: Any = None) -> None:
+    """Delete the endpoint at RunPod. Our row stays, paused: its jobs are history."""
+    with accounts.open_account(endpoint.key_name) as account:
+        there = {one.id: one for one in account.endpoints()}
+        remote = there.get(endpoint.runpod_id)
+        if remote:
+            remember(endpoint, remote)
+            account.delete_endpoint(remote)
+    Endpoint.objects.filter(pk=endpoint.pk).update(is_active=False)
+    endpoint.is_active = False
+    alerts.resolve(endpoint)
+    watch.judge(endpoint, None)
+    audit.record(user, "deleted_at_runpod", endpoint.slug, id=endpoint.runpod_id)
+
+
+def _is_ours(endpoint: Endpoint) -> bool:
+    """Whether we may change it at RunPod: it has an id there and a key to its account."""
+    has_key = endpoint.key_name in accounts.key_names()
+    is_remote = endpoint.kind == Endpoint.Kind.RUNPOD and bool(endpoint.runpod_id)
+    return is_remote and has_key
+
+
+def _remote(account: Account, endpoint: Endpoint) -> RemoteEndpoint:
+    for one in account.endpoints():
+        if one.id == endpoint.runpod_id:
+            return one
+    text = f"RunPod's account has no endpoint {endpoint.runpod_id}. Recreate it."
+    raise Conflict(text, code="endpoint_not_found")
+
+
+def _named(found: list[RemoteEndpoint], name: str) -> RemoteEndpoint | None:
+    return next((one for one in found if one.name == name), None)
+
+
+def _volume_name(wish: Wish) -> str:
+    return f"{wish.name}-models"
+
+
+def _volume_of(account: Account, wish: Wish) -> Volume | None:
+    if not wish.has_volume:
+        return None
+    there = [one for one in account.volumes() if one.name == _volume_name(wish)]
+    return there[0] if there else None
+
+
+def _begun(wish: Wish, key_name: str, row: dict[str, Any]) -> Endpoint:
+    """Return our endpoint; a new one takes no jobs before RunPod has it."""
+    told = {"title": wish.name, "is_active": False, **row}
+    endpoint, _ = Endpoint.objects.get_or_create(
+        slug=told.pop("slug", wish.name),
+        defaults={**told, "kind": Endpoint.Kind.RUNPOD, "key_name": key_name},
+    )
+    if endpoint.kind != Endpoint.Kind.RUNPOD or endpoint.key_name != key_name:
+        text = f"{endpoint.slug} is another endpoint here. Choose another name."
+        raise Conflict(text, code="name_taken")
+    return endpoint
+
+
+def _saved(account: Account, template: Template) -> Template:
+    try:
+        return account.save_template(template)
+    except Refused as error:
+        if template.id:  # it was deleted at RunPod meanwhile
+            return _saved(account, replace(template, id=""))
+        if "unique" not in str(error).lower():
+            raise
+        # Left by a run that died before it could write the id down.
+        name = f"{template.name}-{uuid4().hex[:6]}"
+        return account.save_template(replace(template, name=name))
+
+
+def _finished(endpoint: Endpoint, made: RemoteEndpoint) -> None:
+    is_new = not endpoint.runpod_id
+    told = {"runpod_id": made.id, "max_workers": made.workers_max}
+    Endpoint.objects.filter(pk=endpoint.pk).update(
+        **told, **({"is_active": True} if is_new else {})
+    )
+    remember(endpoint, made)
+    endpoint.refresh_from_db()
+
+
+def remember(endpoint: Endpoint, remote: RemoteEndpoint) -> None:
+    """Keep on our row how it is configured, without the values of its environment."""
+    told = {**asdict(remote), "at": now().isoformat()}
+    told["image_gb"] = endpoint.remote.get("image_gb", 0)
+    told["template"] = {k: v for k, v in told["template"].items() if k not in PRIVATE}
+    told["template"]["env_names"] = sorted(remote.template.env)
+    Endpoint.objects.filter(pk=endpoint.pk).update(remote=told)
+    endpoint.remote = told
+
+
+def _remembered(endpoint: Endpoint) -> RemoteEndpoint:
+    told = {k: v for k, v in endpoint.remote.items() if k not in {"at", "image_gb"}}
+    if not told:
+        raise Conflict(
+            "RunPod no longer lists this endpoint, and Slipway has never seen how it was "
+            "configured. Provision a new one under the same slug.",
+            code="endpoint_not_found",
+        )
+    template = {k: v for k, v in told["template"].items() if k != "env_names"}
+    told["gpu_ids"] = tuple(told["gpu_ids"])
+    return RemoteEndpoint(**{**told, "template": Template(**template)})
+
+
+def _refuse_without_money(key_name: str) -> None:
+    with accounts.open_money(key_name) as account:
+        money = account.money()
+    if money and money.balance < 0:
+        text = f"The balance is ${money.balance:.2f}. Top it up at RunPod first."
+        raise Conflict(text, code="payment_required")
+
+
+def _shown(remote: RemoteEndpoint) -> dict[str, Any]:
+    return {
+        "runpod_id": remote.id,
+        "image": remote.template.image,
+        "gpu_ids": list(remote.gpu_ids),
+        "workers": [remote.workers_min, remote.workers_max],
+    }

@@ -1,0 +1,232 @@
+"""What an operator wants at RunPod, and what is wrong with it before anything is bought."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from jobs.lib import registries
+from jobs.lib.errors import InvalidInput, Problem
+from jobs.lib.redaction import has_secret
+from jobs.lib.registries import LookupFailed
+from jobs.lib.sizes import GB, DiskPlan, disk_plan
+from jobs.models import GpuPrice
+from jobs.runpod.account import (
+    MOUNT_PATH,
+    VOLUME_MAX_GB,
+    VOLUME_MIN_GB,
+    RemoteEndpoint,
+    Template,
+)
+
+NAME_MIN = 3
+IDLE_MAX = 3600
+MODEL_VARIABLES = {"HF_HOME", "HF_HUB_CACHE", "MODEL_DIR", "TRANSFORMERS_CACHE"}
+_WORKSPACE = re.compile(r"(^|[\s:=])/workspace\b")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A worker's image, where it shall run and how large its disks are (GB)."""
+
+    name: str
+    image: str
+    gpu_ids: tuple[str, ...]
+    start_command: str = ""
+    env: dict[str, str] = field(default_factory=dict, repr=False)
+    models: tuple[str, ...] = ()
+    has_volume: bool = False
+    data_center: str = ""
+    volume_gb: int = 0  # 0: as the models need
+    container_disk_gb: int = 0  # 0: as the image needs
+    workers_min: int = 0
+    workers_max: int = 1
+    idle_seconds: int = 5
+    scaler_type: str = "QUEUE_DELAY"
+    scaler_value: int = 4
+
+    def template(self, sizes: "Sizes", id: str = "") -> Template:
+        """Return the template for it. Models go to the volume, if there is one."""
+        env = dict(self.env)
+        if self.has_volume:
+            env.setdefault("HF_HOME", f"{MOUNT_PATH}/huggingface")
+        return Template(
+            id=id,
+            name=self.name,
+            image=self.image,
+            start_command=self.start_command,
+            container_disk_gb=self.container_disk_gb or sizes.disks.container_disk_gb,
+            env=env,
+        )
+
+    def endpoint(
+        self, template: Template, volume_id: str, id: str = ""
+    ) -> RemoteEndpoint:
+        """Return the endpoint for it."""
+        return RemoteEndpoint(
+            id=id,
+            name=self.name,
+            template=template,
+            gpu_ids=self.gpu_ids,
+            volume_id=volume_id,
+            locations=self.data_center if volume_id else "",
+            workers_min=self.workers_min,
+            workers_max=self.workers_max,
+            idle_seconds=self.idle_seconds,
+            scaler_type=self.scaler_type,
+            scaler_value=self.scaler_value,
+        )
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the registries say of image and models, in GB, and the disks for them."""
+
+    image_gb: float
+    models_gb: dict[str, float]
+    disks: DiskPlan
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def look_up(wish: Wish) -> Sizes:
+    """Ask the registries for real sizes; what they do not know is a problem or a warning."""
+    problems, warnings = [], []
+    image_gb, models_gb = 0.0, {}
+    try:
+        image_gb = registries.image(wish.image).size / GB
+    except LookupFailed as error:
+        if "no public trace" in str(error):
+            problems.append(_problem("image", f"{error} Push it, or mend its name."))
+        else:
+            warnings.append(f"{error} Its size is not known: check the disk yourself.")
+    for model in wish.models:
+        try:
+            models_gb[model] = registries.model_size(model).total / GB
+        except LookupFailed as error:
+            problems.append(_problem("models", str(error)))
+    disks = disk_plan(image_gb, sum(models_gb.values()), has_volume=wish.has_volume)
+    return Sizes(image_gb, models_gb, disks, tuple(problems), tuple(warnings))
+
+
+def problems(wish: Wish, sizes: Sizes) -> list[Problem]:
+    """Return what must be mended first."""
+    return [
+        *sizes.problems,
+        *_of_names(wish),
+        *_of_disks(wish, sizes),
+        *_of_workers(wish),
+    ]
+
+
+def warnings(wish: Wish, sizes: Sizes) -> list[str]:
+    """Return what an operator should know before saying yes."""
+    told = [*sizes.warnings, *sizes.disks.warnings]
+    if len(wish.gpu_ids) == 1:
+        told.append(
+            "With one GPU tier jobs wait whenever it is out of stock. Add others that fit."
+        )
+    if wish.start_command:
+        told.append(
+            "A start command runs at every cold start, and its failures are hard to see. "
+            "An image with the handler in it starts faster."
+        )
+    if "|| true" in wish.start_command:
+        told.append(
+            "“|| true” hides the failure of what stands before it. Take it out."
+        )
+    if wish.image.endswith(":latest") or ":" not in wish.image.rpartition("/")[2]:
+        told.append(
+            "“latest” is kept on hosts, so workers may run different versions. Name a tag."
+        )
+    if wish.workers_min:
+        told.append("Workers that are always on cost money also without jobs.")
+    needed = sizes.disks.container_disk_gb
+    if 0 < wish.container_disk_gb < needed and sizes.image_gb:
+        told.append(
+            f"{wish.container_disk_gb} GB of container disk are few for this image: "
+            f"unpacked, and with room to work, it needs {needed} GB. Too small a disk "
+            "ends workers with exit code 139 and no word."
+        )
+    return told
+
+
+def _of_names(wish: Wish) -> Iterator[Problem]:
+    if len(wish.name) < NAME_MIN:
+        yield _problem("name", f"Use at least {NAME_MIN} characters.")
+    if not wish.image:
+        yield _problem("image", "Name the worker's image: user/worker:1.0.")
+    if has_secret(wish.start_command):
+        yield _problem(
+            "start_command",
+            "There is a token in the start command. Everybody who sees the template reads "
+            "it. Bake the code into the image, or use a RunPod secret in the environment.",
+        )
+    yield from of_env(wish.env)
+
+
+def variables(lines: Iterable[str]) -> dict[str, str]:
+    """Read NAME=value lines; raise `InvalidInput` for one that is none."""
+    found = {}
+    for line in filter(None, map(str.strip, lines)):
+        name, separator, value = line.partition("=")
+        if not separator or not name.isidentifier():
+            raise InvalidInput(_problem("env", f"Write NAME=value, not “{line[:40]}”."))
+        found[name] = value
+    return found
+
+
+def of_env(env: dict[str, str]) -> Iterator[Problem]:
+    """Yield what is wrong with variables: paths where no volume is."""
+    for name, value in env.items():
+        if _WORKSPACE.search(value):
+            yield _problem(
+                "env",
+                f"{name} is {value[:80]}: on serverless the volume is at {MOUNT_PATH}, "
+                "not /workspace. What is written there fills the container disk.",
+            )
+
+
+def _of_disks(wish: Wish, sizes: Sizes) -> Iterator[Problem]:
+    models_gb = sum(sizes.models_gb.values())
+    if wish.has_volume and not wish.data_center:
+        yield _problem("data_center", "A volume lies in one data centre: choose it.")
+    if wish.volume_gb and not VOLUME_MIN_GB <= wish.volume_gb <= VOLUME_MAX_GB:
+        yield _problem(
+            "volume_gb", f"RunPod has {VOLUME_MIN_GB} to {VOLUME_MAX_GB} GB."
+        )
+    if wish.has_volume and 0 < wish.volume_gb < models_gb:
+        yield _problem(
+            "volume_gb",
+            f"The models have {models_gb:.0f} GB, so {wish.volume_gb} GB do not hold them. "
+            f"Take {sizes.disks.volume_gb} GB.",
+        )
+    if wish.has_volume:
+        for name in MODEL_VARIABLES & set(wish.env):
+            if not wish.env[name].startswith(MOUNT_PATH):
+                text = f"{name} must lie below {MOUNT_PATH}, or the volume stays empty."
+                yield _problem("env", text)
+
+
+def _of_workers(wish: Wish) -> Iterator[Problem]:
+    tiers = list(GpuPrice.objects.values_list("pool", flat=True))
+    unknown = [pool for pool in wish.gpu_ids if pool.partition(" ")[0] not in tiers]
+    if not wish.gpu_ids:
+        yield _problem("gpu_ids", "Choose at least one GPU tier; several start sooner.")
+    if unknown:
+        yield _problem(
+            "gpu_ids",
+            f"Not known: {', '.join(unknown)}. Known: {', '.join(tiers)}. A new tier of "
+            "RunPod's is added under GPU prices.",
+        )
+    if not 0 <= wish.workers_min <= wish.workers_max:
+        yield _problem(
+            "workers_min", "At most as many as the largest number of workers."
+        )
+    if wish.workers_max < 1:
+        yield _problem("workers_max", "With 0 no job ever starts.")
+    if not 1 <= wish.idle_seconds <= IDLE_MAX:
+        yield _problem("idle_seconds", f"Between 1 and {IDLE_MAX} seconds.")
+
+
+def _problem(field: str, message: str) -> Problem:
+    return Problem(f"/{field}", message)

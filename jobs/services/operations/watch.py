@@ -1,0 +1,90 @@
+"""From what was seen to alerts: opened when trouble is certain, closed when it is over."""
+
+from dataclasses import asdict
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils.timezone import now
+
+from jobs.lib import conf
+from jobs.lib.sizes import HOURS_A_MONTH
+from jobs.models import AccountSample, Endpoint, HealthSample, Job
+from jobs.services.operations import accounts, alerts
+from jobs.services.operations.facts import Diagnosis
+from jobs.states import ACTIVE
+
+# Causes that an operator has to act on. The others pass, or have an alert of their own.
+OF_OPERATOR = {
+    *("never_started", "scaled_to_zero", "image_missing", "handler_missing"),
+    *("out_of_memory", "disk_full", "python_error", "worker_ends", "unhealthy"),
+    *("crash_loop", "no_capacity", "startup_hangs", "worker_unfit", "no_worker"),
+}
+LOW_BALANCE, SPEND, STORAGE = "balance_low", "spend_limit", "storage_only"
+OF_ACCOUNT = (LOW_BALANCE, SPEND, STORAGE)
+
+
+def judge(endpoint: Endpoint, found: Diagnosis | None) -> None:
+    """Keep what was found; open the alert of its cause, and close those of others.
+
+    A cause that was there a moment ago may be gone in the next: an operator is called
+    when it has lasted a while.
+    """
+    cause = found.cause if found else ""
+    before = endpoint.diagnosis
+    is_same = before.get("cause", "") == cause
+    since = before.get("since") if is_same else None
+    told = {**asdict(found), "since": since or now().isoformat()} if found else {}
+    if told != before:
+        Endpoint.objects.filter(pk=endpoint.pk).update(diagnosis=told)
+        endpoint.diagnosis = told
+    lasting = (now() - timedelta(seconds=conf.ALERT_SECONDS)).isoformat()
+    over = OF_OPERATOR - {cause}
+    alerts.resolve(endpoint, *sorted(over))
+    if found and cause in OF_OPERATOR and told["since"] <= lasting:
+        evidence = "; ".join(found.evidence)
+        message = f"{found.sentence} ({evidence})"
+        alerts.open_alert(cause, message, found.next_step, endpoint=endpoint)
+
+
+def _has_run(key_name: str) -> bool:
+    """Whether a job of the account ran within a day, or a worker was up."""
+    since = now() - timedelta(days=1)
+    mine = Endpoint.objects.filter(kind=Endpoint.Kind.RUNPOD, key_name=key_name)
+    seen = HealthSample.objects.filter(endpoint__in=mine, taken_at__gte=since)
+    if seen.filter(Q(running__gt=0) | Q(idle__gt=0) | Q(initializing__gt=0)).exists():
+        return True
+    jobs = Job.objects.filter(endpoint__in=mine)
+    return jobs.filter(Q(finished_at__gte=since) | Q(status__in=ACTIVE)).exists()
+
+
+def judge_account(seen: AccountSample) -> None:
+    """Open or close what an account's balance and spend say."""
+    subject = accounts.variable(seen.key_name)
+    days = seen.days_left
+    is_low = seen.balance < 0 or (days is not None and days < conf.LOW_DAYS)
+    left = f"; that lasts {days:.1f} days" if days is not None else ""
+    alerts.keep(
+        LOW_BALANCE,
+        f"The balance is ${seen.balance:.2f} at ${seen.spend_per_hour:.3f} an hour{left}.",
+        "Top it up at RunPod. When it is negative, endpoints die and stay dead.",
+        subject=subject,
+        is_open=is_low,
+    )
+    rate = seen.spend_per_hour
+    alerts.keep(
+        STORAGE,
+        f"${rate:.3f} an hour is spent although nothing has run for a day: storage, about "
+        f"${rate * HOURS_A_MONTH:.2f} a month.",
+        "Delete volumes that nothing uses (manage.py audit names them), and stop pods.",
+        subject=subject,
+        is_open=rate > 0 and not _has_run(seen.key_name),
+        severity="warning",
+    )
+    limit = seen.spend_limit
+    alerts.keep(
+        SPEND,
+        f"${seen.spend_per_hour:.2f} an hour is spent; the account's limit is ${limit}.",
+        "RunPod stops starting workers at the limit. See manage.py audit.",
+        subject=subject,
+        is_open=limit is not None and 0 < limit <= seen.spend_per_hour,
+    )

@@ -1,0 +1,81 @@
+"""Forgotten passwords: asked for on a page, mailed by a task.
+
+The page does the same for an address that is known and one that is not. The link leads to
+PUBLIC_URL, whatever host was asked, and is made when it is sent: nothing of ours holds it.
+"""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.forms import PasswordResetForm
+from django.contrib.auth.tokens import default_token_generator
+from django.core.mail import send_mail
+from django.urls import reverse
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+from django.utils.timezone import now
+
+from jobs.lib import nudge
+from jobs.models import PasswordReset
+from jobs.services.leases import Hold
+from jobs.services.operations import audit
+
+logger = logging.getLogger(__name__)
+GIVE_UP = timedelta(hours=1)
+PAUSE = timedelta(minutes=10)  # between two mails to one address
+KEPT = timedelta(days=1)
+AT_ONCE = 20
+
+
+def ask(email: str) -> None:
+    """Have a mail sent to whoever has this address here."""
+    PasswordReset.objects.create(email=email)
+    nudge.password_resets()
+
+
+def send_due() -> int:
+    """Send what was asked for; return how many mails went out. One at a time does it."""
+    PasswordReset.objects.filter(asked_at__lt=now() - KEPT).delete()
+    hold = Hold("password-resets")
+    due = PasswordReset.objects.filter(sent_at=None, asked_at__gt=now() - GIVE_UP)
+    if not due.exists() or not hold.take():
+        return 0
+    try:
+        sent = 0
+        for asked in due.order_by("asked_at")[:AT_ONCE]:
+            hold.keep()
+            sent += _send(asked)
+        return sent
+    finally:
+        hold.release()
+
+
+def _send(asked: PasswordReset) -> int:
+    """Mail; where that fails, the next sweep tries again."""
+    same = PasswordReset.objects.filter(email__iexact=asked.email)
+    users = []
+    if not same.filter(sent_at__gt=now() - PAUSE).exists():
+        users = list(PasswordResetForm().get_users(asked.email))
+    try:
+        for user in users:
+            _mail(user)
+    except Exception as error:  # noqa: BLE001 - whatever a mail server does
+        logger.warning("reset=%s not mailed: %s", asked.pk, type(error).__name__)
+        return 0
+    PasswordReset.objects.filter(pk=asked.pk).update(sent_at=now())
+    return len(users)
+
+
+def _mail(user: Any) -> None:
+    id = urlsafe_base64_encode(force_bytes(user.pk))
+    path = reverse("new_password", args=[id, default_token_generator.make_token(user)])
+    text = (
+        f"Somebody, probably you, has forgotten the password of {user.get_username()} at "
+        f"{settings.PUBLIC_URL}.\n\nChoose a new one within an hour:\n\n"
+        f"{settings.PUBLIC_URL}{path}\n\n"
+        "If it was not you, do nothing: the password stays as it is.\n"
+    )
+    send_mail("[Slipway] A new password", text, None, [user.email])
+    audit.record(None, "password_reset_sent", user.get_username())

@@ -1,0 +1,249 @@
+"""What the loop does for one job: send it, ask about it, take a step, stop a loser."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.db import Error as DatabaseError
+
+from jobs.models import Attempt, Endpoint, Job
+from jobs.runpod import RemoteJob
+from jobs.runpod.errors import Busy, NoAnswer, NotSent, RunPodError
+from jobs.services.lifecycle import attempts, reconcile, submission, sync, tracking
+from jobs.services.lifecycle.tracking import Poll
+from jobs.shifts.loop.clock import Clock
+from jobs.shifts.loop.endpoint_state import Channel
+from jobs.shifts.loop.pace import NOT_FOUND_PAUSE, TROUBLE_PAUSE
+from jobs.states import REMOTE, JobStatus
+
+logger = logging.getLogger(__name__)
+FAILED_STEP_PAUSE = 10.0
+CANCEL_PAUSE = 5.0
+
+
+class Loop(Protocol):
+    """What errands need of the shift they belong to."""
+
+    clock: Clock
+
+    async def in_db(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run database work in a thread."""
+
+    async def alert(self, channel: Channel, code: str) -> None:
+        """Raise or resolve an alert."""
+
+
+class Errands:
+    """One coroutine for each kind of errand. Each may be cancelled at any await."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        # Jobs whose last step ended a process go one at a time, so that a poison row
+        # takes no other with it.
+        self._suspects = asyncio.Lock()
+        self._cancelled_at: dict[UUID, float] = {}
+        self._stopping: set[UUID] = set()
+
+    # --- handing over -----------------------------------------------------------------
+    async def send(self, channel: Channel, job: Job) -> None:
+        """Claim a held job, POST /run, record what came of it."""
+        try:
+            sending = await self._loop.in_db(submission.prepare, job)
+            if sending is None:
+                return
+            try:
+                outcome: RemoteJob | RunPodError = await channel.client.run(
+                    sending.input, policy=sending.policy, webhook=sending.webhook
+                )
+            except RunPodError as error:
+                outcome = channel.judged(error, route="run")
+            await self._loop.in_db(submission.heard, sending, outcome)
+            if isinstance(outcome, RemoteJob):
+                poll = _poll_of(sending.job, sending.attempt, outcome)
+                pause = channel.pace.pause(poll, status=JobStatus.IN_QUEUE)
+                await self._loop.in_db(tracking.wait_after_submission, job.pk, pause)
+            await self._loop.alert(channel, channel.heard(outcome, route="run"))
+        finally:
+            channel.sending.discard(job.pk)
+
+    # --- asking -----------------------------------------------------------------------
+    async def ask(self, channel: Channel, poll: Poll) -> None:
+        """GET /status, after POST /cancel where that is wanted; apply what is news."""
+        try:
+            await self._cancel(channel, poll)
+            try:
+                outcome: RemoteJob | RunPodError = await channel.client.status(
+                    poll.runpod_id
+                )
+            except RunPodError as error:
+                outcome = channel.judged(error, route="status")
+            await self._loop.alert(channel, channel.heard(outcome, route="status"))
+            is_new = channel.is_new_output(poll, outcome)
+            if tracking.is_news(poll, outcome, is_new_output=is_new):
+                await self._hear(channel, poll, outcome)
+            else:
+                channel.later(poll, _pause(channel, poll, outcome))
+        except BaseException:
+            channel.asking.discard(poll.job_id)
+            raise
+
+    async def _hear(
+        self, channel: Channel, poll: Poll, outcome: RemoteJob | RunPodError
+    ) -> None:
+        async with self._alone_if(suspect=poll.takes > 0):
+            status, has_rung = await self._loop.in_db(_apply, poll, outcome)
+        channel.asking.discard(poll.job_id)
+        if status in REMOTE:
+            pause = 0.0 if has_rung else _pause(channel, poll, outcome, status)
+            if status == poll.status:
+                channel.asking.add(poll.job_id)
+                channel.later(poll, pause)
+            else:
+                await self._loop.in_db(tracking.wait_after_move, poll.job_id, pause)
+        else:
+            channel.forget(poll.job_id)
+            self._cancelled_at.pop(poll.job_id, None)
+            channel.learned_end(poll.attempt_id)
+
+    async def _cancel(self, channel: Channel, poll: Poll) -> None:
+        time = self._loop.clock.monotonic()
+        last = self._cancelled_at.get(poll.job_id, -CANCEL_PAUSE)
+        if not poll.cancel_requested_at or time - last < CANCEL_PAUSE:
+            return
+        if channel.cancels.available() < 1:
+            return
+        channel.cancels.spend()
+        self._cancelled_at[poll.job_id] = time
+        try:
+            await channel.client.cancel(poll.runpod_id)
+        except RunPodError as error:
+            # Asked again soon; /status decides whether it is true.
+            self._cancelled_at[poll.job_id] = time - CANCEL_PAUSE + 1
+            logger.info("cancel of job=%s: %s", poll.job_id, error)
+
+    async def ask_health(self, channel: Channel) -> None:
+        """GET /health: how many run, and whether the endpoint is there at all."""
+        if channel.breaker.is_open:
+            return
+        try:
+            channel.health = await channel.client.health()
+        except Busy:
+            return
+        except RunPodError:
+            channel.health = None
+        channel.is_health_known = True
+
+    # --- steps without a remote call --------------------------------------------------
+    async def step(self, pk: UUID, takes: int, busy: set[UUID]) -> None:
+        """Take a step that only the database and the store are needed for."""
+        try:
+            async with self._alone_if(suspect=takes > 0):
+                await self._loop.in_db(_step, pk)
+        finally:
+            busy.discard(pk)
+
+    async def stop_loser(self, channel: Channel, attempt: Attempt) -> None:
+        """Tell RunPod to stop an attempt that another attempt has made useless."""
+        if attempt.pk in self._stopping or channel.cancels.available() < 1:
+            return
+        channel.cancels.spend()
+        self._stopping.add(attempt.pk)
+        try:
+            await channel.client.cancel(attempt.runpod_id)
+        except (NoAnswer, NotSent, Busy):
+            return  # it may not have heard us: soon again
+        except RunPodError as error:
+            logger.info("attempt=%s needs no stopping: %s", attempt.pk, error)
+        finally:
+            self._stopping.discard(attempt.pk)
+        await self._loop.in_db(attempts.stopped, attempt)
+
+    @asynccontextmanager
+    async def _alone_if(self, *, suspect: bool) -> AsyncIterator[None]:
+        if not suspect:
+            yield
+            return
+        async with self._suspects:
+            yield
+
+
+# What hearing an answer needs no more than a page does; an output may be megabytes.
+_UNREAD = (
+    *("job__output", "job__error_message", "raw_error", "notes"),
+    *(f"job__endpoint__{name}" for name in (*Endpoint.LARGE, "description")),
+)
+
+
+def _apply(poll: Poll, outcome: RemoteJob | RunPodError) -> tuple[str, bool]:
+    """Apply an answer to the job; return the status it is in then.
+
+    And whether the doorbell rang since the question was decided on: then this answer may
+    be from before what it rang for.
+    """
+    rows = Attempt.objects.select_related("job__endpoint").defer(*_UNREAD)
+    attempt = rows.get(pk=poll.attempt_id)
+    job = attempt.job
+    if job.status in REMOTE and job.attempt_no == attempt.number:
+        _guarded(job, lambda: sync.heard(job, attempt, outcome))
+    rung_at = attempt.rung_at
+    return str(job.status), rung_at is not None and rung_at > poll.read_at
+
+
+def _step(pk: UUID) -> None:
+    job = Job.objects.active().with_endpoint().filter(pk=pk).first()
+    if job is not None:
+        _guarded(job, lambda: reconcile.step(job))
+
+
+def _guarded(job: Job, step: Any) -> None:
+    """Take a step that may end this process; count how often it did."""
+    if not reconcile.begin(job):
+        return
+    before = job.status
+    try:
+        step()
+    except DatabaseError:
+        reconcile.done(job)
+        raise
+    except Exception:
+        # Counted like a death: the third time the job ends, instead of failing for ever.
+        logger.exception("a step of job=%s failed", job.pk)
+        job.look_again_in(FAILED_STEP_PAUSE)
+    else:
+        if job.status == JobStatus.FINALIZING:
+            reconcile.passed_on(job)
+        elif job.status == before:  # else the move has said so
+            reconcile.done(job)
+
+
+def _poll_of(job: Job, attempt: Attempt, remote: RemoteJob) -> Poll:
+    return Poll(
+        read_at=attempt.created_at,
+        job_id=job.pk,
+        attempt_id=attempt.pk,
+        runpod_id=remote.id,
+        status=JobStatus.IN_QUEUE,
+        takes=0,
+        not_found_count=0,
+        worker_id="",
+        submitted_at=attempt.created_at,
+        started_at=job.started_at,
+        cancel_requested_at=job.cancel_requested_at,
+    )
+
+
+def _pause(
+    channel: Channel,
+    poll: Poll,
+    outcome: RemoteJob | RunPodError,
+    status: str | None = None,
+) -> float:
+    """Return when to ask again after `outcome`."""
+    if isinstance(outcome, RemoteJob):
+        return channel.pace.pause(poll, status=status or poll.status)
+    if isinstance(outcome, NoAnswer):
+        return TROUBLE_PAUSE
+    return NOT_FOUND_PAUSE

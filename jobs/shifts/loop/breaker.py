@@ -1,0 +1,76 @@
+"""Leaving an endpoint alone while it is in trouble."""
+
+from collections import deque
+
+from jobs.shifts.loop.clock import CLOCK, Clock
+
+IN_A_ROW = 5
+WINDOW_SECONDS = 60.0
+WINDOW_SIZE = 20
+FIRST_PAUSE_SECONDS = 30.0
+MAX_PAUSE_SECONDS = 300.0
+
+
+class Breaker:
+    """Opens after five failures in a row, or ten of the last twenty in a minute.
+
+    Open for 30 s, then twice as long each time, at most 5 min. After each pause one call
+    (the probe) may go; its answer closes the breaker, its failure opens it again.
+    """
+
+    def __init__(self, clock: Clock = CLOCK) -> None:
+        self._clock = clock
+        self._results: deque[tuple[float, bool]] = deque(maxlen=WINDOW_SIZE)
+        self._failures = 0
+        self._pause = FIRST_PAUSE_SECONDS
+        self._until = 0.0
+        self._is_probing = False
+        self.openings = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing but a probe may go."""
+        return self.openings > 0
+
+    def may_call(self) -> bool:
+        """Whether a call may go now; while open, that is the probe."""
+        return not self.is_open or self._clock.monotonic() >= self._until
+
+    def calls(self) -> None:
+        """A call goes. Not before there is one: a probe that nobody needs is lost."""
+        if self.is_open:
+            self._is_probing = True
+            # One at a time, and another one if it never reports back.
+            self._until = self._clock.monotonic() + self._pause
+
+    def succeeded(self) -> bool:
+        """A call got an answer; return whether this closed the breaker."""
+        self._results.append((self._clock.monotonic(), True))
+        self._failures = 0
+        was_open = self.is_open
+        if was_open:
+            self.openings, self._pause = 0, FIRST_PAUSE_SECONDS
+            self._is_probing = False
+            self._results.clear()
+        return was_open
+
+    def failed(self, *, at_once: bool = False) -> bool:
+        """A call got none; return whether this opened the breaker (again)."""
+        now = self._clock.monotonic()
+        if self.is_open:
+            if self._is_probing:  # else: a call that left before we opened
+                self._pause = min(MAX_PAUSE_SECONDS, self._pause * 2)
+                self._open(now)
+            return self.openings > 1
+        self._results.append((now, False))
+        self._failures += 1
+        recent = [ok for at, ok in self._results if at > now - WINDOW_SECONDS]
+        half = len(recent) == WINDOW_SIZE and sum(recent) * 2 <= WINDOW_SIZE
+        if at_once or self._failures >= IN_A_ROW or half:
+            self._open(now)
+        return self.is_open
+
+    def _open(self, now: float) -> None:
+        self._until = now + self._pause
+        self._is_probing = False
+        self.openings += 1

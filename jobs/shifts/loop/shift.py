@@ -1,0 +1,257 @@
+"""One shift of the loop: several times a second, look for what is due and do it.
+
+Remote calls are coroutines over kept connections; database work runs in a few threads.
+The row is the truth: nothing here is needed after a crash.
+"""
+
+import asyncio
+import logging
+import math
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+from uuid import UUID
+
+import aiohttp
+from django.db import Error as DatabaseError
+from django.db import connection, connections
+
+from jobs.lib import conf
+from jobs.models import Endpoint, Job, Lease
+from jobs.runpod import AsyncEndpointClient
+from jobs.services.batching import batches
+from jobs.services.lifecycle import attempts, reconcile, release, sync, tracking
+from jobs.services.lifecycle.tracking import Work
+from jobs.services.operations import alerts, endpoints
+from jobs.shifts.loop.actions import Errands
+from jobs.shifts.loop.clock import CLOCK, Clock
+from jobs.shifts.loop.endpoint_state import OVER, Channel
+from jobs.shifts.loop.pace import SAMPLES, Pace
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+LEASE = "loop"
+THREADS = 4
+KEEP_ALIVE_SECONDS = 1.5  # less than any server's, so no request meets a closing door
+DRAIN_SECONDS = 4.0
+LOW_QUANTILE = 0.05
+LOSERS_AT_ONCE = 10
+# Set when this process is asked to end: shifts then end early.
+is_ending = threading.Event()
+# What this process has learned of each endpoint, from shift to shift.
+_known: dict[int, Channel] = {}
+
+
+def work(seconds: float, clock: Clock = CLOCK) -> bool:
+    """Do one shift, unless another process has one; return whether it was done."""
+    if is_ending.is_set():
+        return False
+    with Lease.held(LEASE, seconds=conf.SHIFT_LEASE_SECONDS) as holder:
+        if holder:
+            asyncio.run(Shift(holder, clock).run(seconds))
+    if holder:
+        connections.close_all()
+    return bool(holder)
+
+
+def _take(holder: str) -> bool:
+    return Lease.take(LEASE, holder=holder, seconds=conf.SHIFT_LEASE_SECONDS)
+
+
+class Shift:
+    """The loop, while one process holds its lease."""
+
+    def __init__(self, holder: str, clock: Clock = CLOCK) -> None:
+        self._holder = holder
+        self.clock = clock
+        # SQLite has one writer: more threads would only wait for each other.
+        self._width = 1 if connection.vendor == "sqlite" else THREADS
+        self._threads = ThreadPoolExecutor(self._width, thread_name_prefix="loop")
+        self._channels: dict[int, Channel] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[UUID] = set()
+        self._renewed_at = self.clock.monotonic()
+        self._swept_at = self._fed_at = 0.0
+        self.errands = Errands(self)
+
+    async def run(self, seconds: float) -> None:
+        """Tick until the time is over, the lease is lost, or the process ends."""
+        until = self.clock.monotonic() + seconds
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        try:
+            async with aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+            ) as self._session:
+                await self.in_db(reconcile.doubt_orphans)
+                while self.clock.monotonic() < until and not is_ending.is_set():
+                    if not await self._has_lease():
+                        break
+                    await self._tick()
+                    await self.clock.sleep(conf.TICK_SECONDS)
+                await self._drain()
+        finally:
+            self._close_threads()
+
+    # Only this thread touches channels; database threads get and return values.
+    async def in_db(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run database work in one of the loop's threads."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._threads, lambda: function(*args, **kwargs)
+        )
+
+    def spawn(self, errand: Coroutine[Any, Any, None]) -> None:
+        """Do something beside the ticks; its errors are its own."""
+        task = asyncio.create_task(self._guarded(errand))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, errand: Coroutine[Any, Any, None]) -> None:
+        try:
+            await errand
+        except DatabaseError as error:
+            logger.warning("database: %s", type(error).__name__)
+        except Exception:
+            logger.exception("an errand of the loop failed")
+
+    async def _has_lease(self) -> bool:
+        if self.clock.monotonic() - self._renewed_at < conf.SHIFT_LEASE_SECONDS / 4:
+            return True
+        self._renewed_at = self.clock.monotonic()
+        return await self.in_db(_take, self._holder)
+
+    # --- one tick ---------------------------------------------------------------------
+    async def _tick(self) -> None:
+        if self.clock.monotonic() - self._fed_at > conf.BATCH_PAUSE_SECONDS:
+            self._fed_at = math.inf  # until this one is done
+            self.spawn(self._feed())
+        works = await self.in_db(tracking.work)
+        for work in works:
+            await self._tick_channel(await self._channel(work.endpoint), work)
+        if any(work.has_steps for work in works):
+            await self._take_steps()
+        if self.clock.monotonic() - self._swept_at > 1:
+            self._swept_at = self.clock.monotonic()
+            await self._stop_losers()
+
+    async def _feed(self) -> None:
+        """Bring batches on, beside the ticks: the loop does not wait for them."""
+        try:
+            await self.in_db(batches.feed)
+        finally:
+            self._fed_at = self.clock.monotonic()
+
+    async def _take_steps(self) -> None:
+        for pk, takes in await self.in_db(tracking.due_steps, list(self._busy)):
+            self._busy.add(pk)
+            self.spawn(self.errands.step(pk, takes, self._busy))
+
+    async def _stop_losers(self) -> None:
+        """Also where no job is left: the attempts go on, and cost."""
+        for attempt in await self.in_db(attempts.unwanted, LOSERS_AT_ONCE):
+            channel = await self._channel(attempt.job.endpoint)
+            self.spawn(self.errands.stop_loser(channel, attempt))
+
+    async def _channel(self, endpoint: Endpoint) -> Channel:
+        channel = self._channels.get(endpoint.pk)
+        if channel is None or channel.endpoint.base_url != endpoint.base_url:
+            channel = await self._begin_channel(endpoint)
+        channel.endpoint = endpoint
+        return channel
+
+    async def _begin_channel(self, endpoint: Endpoint) -> Channel:
+        """Go on with what this process knows of an endpoint, or begin to learn."""
+        await self.in_db(sync.time_out_overdue, endpoint)
+        channel = _known.get(endpoint.pk)
+        is_other = channel and channel.endpoint.base_url != endpoint.base_url
+        if channel is None or is_other or channel.is_stale:
+            pace = await self.in_db(_pace_of, endpoint)
+            channel = Channel(endpoint, pace, self.clock)
+        url, key = endpoint.base_url, endpoint.client_key
+        channel.begin_shift(AsyncEndpointClient(self._session, url, key))
+        self._channels[endpoint.pk] = _known[endpoint.pk] = channel
+        return channel
+
+    async def _tick_channel(self, channel: Channel, work: Work) -> None:
+        await self._flush(channel)
+        if channel.look_due():
+            channel.looked_at = self.clock.monotonic()
+            await self.in_db(_look, channel, work)
+            if channel.endpoint.client_key:
+                self.spawn(self.errands.ask_health(channel))
+        room = channel.status_room() if work.has_remote else 0
+        if room:
+            busy = list(channel.asking)
+            polls = tracking.due_polls
+            for poll in await self.in_db(polls, channel.endpoint, room, busy):
+                channel.asks(poll.job_id)
+                self.spawn(self.errands.ask(channel, poll))
+        if work.has_held:
+            await self._release(channel)
+
+    async def _flush(self, channel: Channel) -> None:
+        """Write down when to ask again about those of whom nothing new was heard."""
+        gathered = channel.take_unchanged()
+        if gathered:
+            await self.in_db(tracking.look_again, gathered)
+            channel.asking.difference_update(*gathered.values())
+
+    async def _release(self, channel: Channel) -> None:
+        room = channel.run_room()
+        if not room:
+            return
+        sending = list(channel.sending)
+        for job in await self.in_db(_pick, channel, room, sending):
+            channel.sends(job.pk)
+            self.spawn(self.errands.send(channel, job))
+
+    async def alert(self, channel: Channel, code: str) -> None:
+        """Raise or resolve what a channel has found out."""
+        if code == OVER:
+            await self.in_db(endpoints.mark_reachable, channel.endpoint)
+        elif code:
+            await self.in_db(alerts.raise_alert, channel.endpoint, code)
+
+    # --- the end ----------------------------------------------------------------------
+    async def _drain(self) -> None:
+        """Let errands end; what has not by then is found by its row."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+        for channel in self._channels.values():
+            await self._flush(channel)
+        unanswered = {pk for c in self._channels.values() for pk in c.sending}
+        for task in self._tasks:
+            task.cancel()
+        if unanswered:
+            await self.in_db(reconcile.doubt_unanswered, unanswered)
+
+    def _close_threads(self) -> None:
+        """Give every thread's database connection back."""
+        together = threading.Barrier(self._width)
+
+        def close() -> None:
+            together.wait(timeout=5)
+            connections.close_all()
+
+        for _ in range(self._width):
+            self._threads.submit(close)
+        self._threads.shutdown()
+
+
+def _pace_of(endpoint: Endpoint) -> Pace:
+    low = endpoints.run_time_quantile(endpoint.pk, LOW_QUANTILE)
+    return Pace(tracking.recently_rung(endpoint, SAMPLES), low * 0.9)
+
+
+def _look(channel: Channel, work: Work) -> None:
+    if work.has_remote:
+        channel.look()
+    if work.has_held:
+        release.drop_held(channel.endpoint)
+
+
+def _pick(channel: Channel, room: int, sending: list[UUID]) -> list[Job]:
+    jobs = release.pick(channel.endpoint, room, sending)
+    window = channel.window() if jobs else None
+    return jobs if window is None else jobs[:window]
