@@ -43,7 +43,7 @@ check-fast: $(BIN)/.dev  ## The gates that take seconds: binaries, lint, layers,
 	$(BIN)/python -m tools.tracked_binaries
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-cache
+	PYTHONPATH=client:worker_handler $(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 check: check-fast  ## All read-only gates: those, migrations, deployment

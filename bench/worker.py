@@ -24,8 +24,8 @@ RUN = """
 import json, resource, sys, threading, time
 sys.path.insert(0, {handler!r})
 from pathlib import Path
-from runner import JobContext
-from runners import ready_runner
+from slipway_worker.runner import JobContext
+from slipway_worker.runners import ready_runner
 runner = ready_runner("anonymize")
 inputs = runner.Inputs.model_validate({{"media": "https://x/y"}})
 inputs.media.fetched_to(Path(sys.argv[1]))
@@ -41,9 +41,9 @@ import json, sys, threading, time
 sys.path.insert(0, {handler!r})
 from pathlib import Path
 import av
-from runner import JobContext
-from runners import ready_runner
-from runners.anonymize import _Work
+from slipway_worker.runner import JobContext
+from slipway_worker.runners import ready_runner
+from slipway_worker.runners.anonymize import _Work
 runner = ready_runner("anonymize")
 inputs = runner.Inputs.model_validate({{"media": "https://x/y"}})
 inputs.media.fetched_to(Path(sys.argv[1]))
@@ -60,8 +60,8 @@ print(json.dumps({{"frames": len(frames), "seconds": seconds}}))
 NO_OP = """
 import json, sys, time
 sys.path.insert(0, {handler!r})
-from lifetime import Stop
-from work import work
+from slipway_worker.lifetime import Stop
+from slipway_worker.work import work
 job = {{"id": "x", "input": {{"message": "hi"}}, "endpoint": "echo"}}
 work(job, Stop())
 times = []

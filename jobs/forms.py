@@ -11,7 +11,7 @@ from django import forms
 
 from jobs.lib.errors import InvalidInput
 from jobs.models import Endpoint, Upload
-from jobs.services.lifecycle import inputs
+from jobs.services.files import references
 
 LONG_TEXT = 200
 
@@ -30,7 +30,7 @@ class FileWidget(forms.TextInput):
         """Add what the element needs to show a file that is already here."""
         context = super().get_context(name, value, attrs)
         context["accept"] = ",".join(self.accept)
-        uploads = inputs.uploads_of(value)
+        uploads = references.uploads_of(value)
         if uploads and self.owner:
             visible = Upload.objects.visible_to(self.owner)
             context["upload"] = visible.filter(pk=uploads[0]).first()

@@ -24,6 +24,7 @@ from jobs.models import Batch, Endpoint
 from jobs.services.batching import batch_inputs, batches, cortex, item_sources
 from jobs.services.batching.batches import Options
 from jobs.services.files import bucket_sources
+from jobs.services.lifecycle import batch_envelope
 from jobs.storage import StoreError
 
 ITEM_MAX_BYTES = 250 * 1024
@@ -173,7 +174,7 @@ def _submit(request: HttpRequest, caller: Caller, endpoint: Endpoint) -> HttpRes
             has_completion=True,
         ),
     )
-    return _answer(cortex.job_spec(made))
+    return _answer(batch_envelope.job_spec(made))
 
 
 def _parsed(body: bytes) -> Submission:
@@ -197,7 +198,7 @@ def _parsed(body: bytes) -> Submission:
 
 def _metadata(sent: Submission) -> Json:
     letters = sent.sqs_dead_letter_queue
-    return {cortex.LETTERS: letters.model_dump()} if letters else {}
+    return {batch_envelope.LETTERS: letters.model_dump()} if letters else {}
 
 
 def _list_of(sent: Submission) -> ItemList | FileList:
@@ -268,7 +269,7 @@ def _shown(request: HttpRequest, batch: Batch) -> Json:
         "metrics": status["batch_metrics"],
         "api_spec": {
             "name": endpoint.slug,
-            "kind": cortex.KIND,
+            "kind": batch_envelope.KIND,
             "id": str(endpoint.pk),
             "config": endpoint.config,
         },

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from jobs.models import Batch, Job, Upload
 from jobs.services.batching import batch_json
 from jobs.services.batching import batches as service
-from jobs.services.lifecycle import inputs
+from jobs.services.files import references
 from jobs.states import ACTIVE, JobStatus
 
 PAGE, ITEMS = 25, 50
@@ -103,12 +103,12 @@ def item_list(request: HttpRequest, batch_id: UUID) -> HttpResponse:
 
 def _inputs(jobs: list[Job]) -> list[str]:
     """Return the inputs in a few words each, with the names of their files."""
-    named = {pk for job in jobs for pk in inputs.uploads_of(job.input)}
+    named = {pk for job in jobs for pk in references.uploads_of(job.input)}
     names = Upload.objects.in_bulk(list(named))
     found = []
     for job in jobs:
         text = json.dumps(job.input, ensure_ascii=False)[:SHOWN]
-        for pk in inputs.uploads_of(job.input):
+        for pk in references.uploads_of(job.input):
             if pk in names:
                 text = text.replace(f"upload:{pk}", names[pk].filename)
         found.append(text)

@@ -6,8 +6,8 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import Batch
-from jobs.services.batching import batches, cortex, enqueuing
-from jobs.services.lifecycle import inputs
+from jobs.services.batching import batches, enqueuing
+from jobs.services.lifecycle import batch_envelope, inputs
 from jobs.states import Actor, JobStatus
 from tests.factories import make_endpoint, make_key
 from tests.services.test_batches import end
@@ -109,7 +109,7 @@ def test_the_payloads_are_groups_and_the_handler_is_told_the_job(cortex_api):
     ],
 )
 def test_config_is_merged_key_by_key_and_the_submission_wins(base, winner, wanted):
-    assert cortex.merged(base, winner) == wanted
+    assert batch_envelope.merged(base, winner) == wanted
 
 
 @pytest.mark.parametrize(

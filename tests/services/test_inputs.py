@@ -3,6 +3,7 @@
 import pytest
 
 from jobs.lib.errors import InvalidInput
+from jobs.services.files import references
 from jobs.services.lifecycle import inputs
 from jobs.states import Actor, JobStatus
 from tests.factories import SCHEMA, make_endpoint, make_job, make_upload, make_user
@@ -13,7 +14,7 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db]
 def problems(input, **endpoint):
     endpoint = make_endpoint(**{"input_schema": SCHEMA, **endpoint})
     try:
-        files = inputs.files_of([input], owner=make_user())
+        files = references.files_of([input], owner=make_user())
         inputs.check(endpoint, input, files)
     except InvalidInput as error:
         return {problem.pointer: problem.message for problem in error.problems}

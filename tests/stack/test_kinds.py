@@ -22,7 +22,7 @@ KINDS = {
     "async": "kinds:Async",
     "generator": "kinds:Generator",
     "async_generator": "kinds:AsyncGenerator",
-    "batch": "batch:Batch",
+    "batch": "slipway_worker.batch:Batch",
 }
 HANDLER = """
 import time

@@ -235,5 +235,5 @@ def test_a_job_cannot_make_a_worker_import_what_it_names(monkeypatch):
     for name in ("os:system", "subprocess:Popen", "nope"):
         with pytest.raises(UserError):
             runner_class(name)
-    monkeypatch.setenv("SLIPWAY_RUNNER", "runners.echo:Echo")
-    assert runner_class("runners.echo:Echo").id == "echo"
+    monkeypatch.setenv("SLIPWAY_RUNNER", "slipway_worker.runners.echo:Echo")
+    assert runner_class("slipway_worker.runners.echo:Echo").id == "echo"

@@ -20,8 +20,8 @@ SIZE = 2_560_000
 ENSURE = """
 import json, sys
 sys.path.insert(0, {handler!r})
-import hub_models
-from errors import SetupFailed
+from slipway_worker import hub_models
+from slipway_worker.errors import SetupFailed
 for name, value in json.loads(sys.argv[2]).items():
     setattr(hub_models, name, value)
 try:

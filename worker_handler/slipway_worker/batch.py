@@ -25,7 +25,6 @@ from slipway_worker.errors import SetupFailed, UserError
 from slipway_worker.runner import JobContext, Result, Runner, RunnerInputs
 
 logger = logging.getLogger("slipway")
-OURS = Path(__file__).parent
 OPTIONAL = {
     "__init__": ("config", "job_spec", "metrics_client"),
     "handle_batch": ("payload", "batch_id", "headers", "query_params"),
@@ -134,7 +133,6 @@ def handler_class(file: Path) -> type:
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     cortex_modules.install()
-    _make_room_for(folder)
     spec = importlib.util.spec_from_file_location("cortex_handler", file)
     if spec is None or spec.loader is None:
         raise SetupFailed(f"{file.name} is no Python file.")
@@ -183,15 +181,3 @@ def _load_env(file: Path) -> None:
         if not separator or not name.isidentifier():
             raise SetupFailed(f".env, line {number}: write VARIABLE=value.")
         os.environ.setdefault(name, value)
-
-
-def _make_room_for(folder: Path) -> None:
-    """Let the project import its own modules where ours have the same names.
-
-    Ours are imported already, and know each other without their names.
-    """
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        is_theirs = (folder / f"{name}.py").exists() or (folder / name).is_dir()
-        if file and Path(file).parent == OURS and is_theirs and name != "__main__":
-            del sys.modules[name]

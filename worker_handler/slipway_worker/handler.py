@@ -1,9 +1,6 @@
-"""The GPU handler: the same file on RunPod, on your own GPU and at your desk.
+"""The function that the SDK calls for each job, and how a worker starts.
 
-python handler.py --test_input '{"input": {...}}'   one job here, exit code 0 or 1
-python handler.py --schema [RUNNER]                 the JSON Schema of the input
-python handler.py --prepare [RUNNER]                load its model, downloading it if needed
-python handler.py                                   take jobs (RUNPOD_WEBHOOK_GET_JOB)
+`worker_handler/handler.py` is its command line.
 """
 
 import asyncio
@@ -96,7 +93,6 @@ def _answered(answer: Any) -> Any:
 
 @cache
 def _worker() -> Callable[..., Any]:
-    """Return `work`, imported once: later a project's module may have its name."""
     from slipway_worker.work import work  # noqa: PLC0415 - loads numpy and friends
 
     return work
@@ -147,7 +143,3 @@ def _runner_is_ready() -> None:
 def _die_with_parent() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,6 +6,7 @@ from jobs.lib import conf
 from jobs.lib.errors import Conflict, InvalidInput, Problem, TooLarge
 from jobs.models import Endpoint
 from jobs.services.batching import item_sources
+from jobs.services.files import references
 from jobs.services.lifecycle import inputs
 
 PROBLEMS_TOLD = 100
@@ -53,7 +54,7 @@ def check_endpoint(endpoint: Endpoint) -> None:
 def _check(
     endpoint: Endpoint, found: list[Any], *, owner: Any, size: int | None
 ) -> None:
-    files = inputs.files_of(found, owner=owner)
+    files = references.files_of(found, owner=owner)
     problems: list[Problem] = []
     for index, one in enumerate(found):
         try:

@@ -18,8 +18,9 @@ from django.utils.timezone import now
 from jobs.lib import conf
 from jobs.models import Batch, BatchChunk, Endpoint, Job, JobEvent, Upload
 from jobs.services.batching import batch_inputs, batch_json, enqueuing, overflow
-from jobs.services.lifecycle import inputs, release
+from jobs.services.files import references
 from jobs.services.lifecycle import jobs as single
+from jobs.services.lifecycle import release
 from jobs.services.money import budgets
 from jobs.services.notifications import webhooks
 from jobs.states import ACTIVE, Actor, JobStatus
@@ -182,7 +183,7 @@ def _write(batch: Batch, rows: list[_Row]) -> None:
     JobEvent.objects.bulk_create(
         JobEvent(job=job, new_status=job.status, actor=Actor.USER) for job in jobs
     )
-    named = {job.pk: inputs.uploads_of(job.input) for job in jobs}
+    named = {job.pk: references.uploads_of(job.input) for job in jobs}
     there = Upload.objects.in_bulk([pk for pks in named.values() for pk in pks])
     Job.uploads.through.objects.bulk_create(
         Job.uploads.through(job_id=pk, upload_id=upload)

@@ -24,6 +24,7 @@ from jobs.lib.item_readers import TEXT_KEPT, Unreadable
 from jobs.models import Batch, BatchChunk, Endpoint, Upload
 from jobs.services.batching import batch_inputs, item_sources
 from jobs.services.batching.item_sources import Item
+from jobs.services.files import references
 from jobs.services.leases import Hold
 from jobs.services.lifecycle import inputs
 from jobs.storage import StoreError
@@ -203,7 +204,7 @@ def _kept(value: Any, batch: Batch) -> Json:
 def _checked(batch: Batch, chunk: Chunk) -> Chunk:
     """Find what is wrong with the inputs of a chunk; what cannot be stored is cut."""
     endpoint: Endpoint = batch.endpoint
-    files = inputs.files_of(chunk.items, owner=batch.owner)
+    files = references.files_of(chunk.items, owner=batch.owner)
     for at, input in enumerate(chunk.items):
         if str(at) in chunk.problems:
             continue
@@ -264,7 +265,7 @@ def _end(batch: Batch, error: str) -> None:
 
 def keep_files(items: Iterable[Any]) -> None:
     """Files that items need no longer expire with the unfinished ones."""
-    named = {pk for item in items for pk in inputs.uploads_of(item)}
+    named = {pk for item in items for pk in references.uploads_of(item)}
     if named:
         Upload.objects.filter(pk__in=named).update(expires_at=None)
 

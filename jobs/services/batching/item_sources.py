@@ -20,7 +20,7 @@ from jobs.lib import conf, item_readers
 from jobs.lib.errors import InvalidInput, Problem
 from jobs.lib.item_readers import Read, Unreadable
 from jobs.models import Endpoint, Upload
-from jobs.services.files import bucket_sources
+from jobs.services.files import bucket_sources, references
 from jobs.services.lifecycle import inputs
 from jobs.storage import store
 
@@ -68,7 +68,7 @@ NO_FILES = "no s3 files match search criteria"
 
 
 def _checked_file(source: Json, owner: Any) -> Json:
-    named = inputs.uploads_of(source["upload"])
+    named = references.uploads_of(source["upload"])
     upload = Upload.objects.visible_to(owner).filter(pk__in=named).first()
     text = inputs.upload_problem(upload, [])
     if text or upload is None:

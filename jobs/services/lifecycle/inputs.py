@@ -5,7 +5,7 @@ In `input`, a field that takes a file accepts `"upload:<id>"` or an http(s) URL.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -17,12 +17,9 @@ from jsonschema.exceptions import ValidationError
 from jobs.lib import clean_json, conf, input_schemas, links
 from jobs.lib.errors import InvalidInput, Problem, TooLarge
 from jobs.models import Attempt, Endpoint, Job, Upload
-from jobs.services.batching import cortex
-from jobs.services.files import bucket_sources, content_types, downloads
+from jobs.services.files import bucket_sources, content_types, downloads, references
+from jobs.services.lifecycle import batch_envelope
 
-_UPLOAD = re.compile(
-    r"^upload:([0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12})$"
-)
 LINK_BYTES = 512
 OURS = ("_slipway", "_batch")
 _WORDS = {
@@ -36,16 +33,10 @@ _WORDS = {
 }
 
 
-def files_of(inputs: Iterable[Any], *, owner: Any) -> dict[UUID, Upload]:
-    """Return the uploads that inputs name and `owner` may use, in one query."""
-    named = {pk for input in inputs for pk in uploads_of(input)}
-    return Upload.objects.visible_to(owner).in_bulk(list(named)) if named else {}
-
-
 def check(endpoint: Endpoint, input: Any, files: Mapping[UUID, Upload]) -> None:
     """Raise `InvalidInput` naming every mistake in `input`, or `TooLarge`.
 
-    `files` has those of `files_of`; others do not exist.
+    `files` has those of `references.files_of`; others do not exist.
     """
     if not isinstance(input, dict):
         raise InvalidInput(Problem("/input", "Send an object.", "type"))
@@ -54,7 +45,7 @@ def check(endpoint: Endpoint, input: Any, files: Mapping[UUID, Upload]) -> None:
         raise InvalidInput(Problem("/input", text, "required"))
     check_storable(input)
     # RunPod takes 10 MB; each file becomes a link, which is longer than its name.
-    size = len(json.dumps(input)) + LINK_BYTES * len(uploads_of(input))
+    size = len(json.dumps(input)) + LINK_BYTES * len(references.uploads_of(input))
     if size > conf.INPUT_MAX_BYTES:
         raise TooLarge("The input is larger than 8 MiB; send large data as an upload.")
     problems = [
@@ -69,7 +60,7 @@ def check(endpoint: Endpoint, input: Any, files: Mapping[UUID, Upload]) -> None:
     ]
     wrong = {problem.pointer for problem in problems}
     fields = endpoint.file_fields()
-    for pointer, value in _strings(input, "/input"):
+    for pointer, value in references.texts(input, "/input"):
         field = fields.get(pointer.removeprefix("/input/"))
         problem = _file_problem(pointer, value, field, files)
         if problem and pointer not in wrong:
@@ -83,17 +74,11 @@ def check_storable(input: Any) -> None:
     clean_json.check(input, "/input")
 
 
-def uploads_of(input: Any) -> list[UUID]:
-    """Return the ids of the uploads that `input` names."""
-    found = (_UPLOAD.match(value) for _, value in _strings(input, ""))
-    return [UUID(match[1]) for match in found if match]
-
-
 def for_people(input: dict[str, Any]) -> list[tuple[str, Any]]:
     """Return (name, value) pairs with the names of uploads in place of their ids."""
     names = {
         f"upload:{upload.pk}": upload.filename
-        for upload in Upload.objects.filter(pk__in=uploads_of(input))
+        for upload in Upload.objects.filter(pk__in=references.uploads_of(input))
     }
     return [
         (name, names.get(value, value) if isinstance(value, str) else value)
@@ -104,10 +89,10 @@ def for_people(input: dict[str, Any]) -> list[tuple[str, Any]]:
 def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
     """Return the input as the worker gets it: links for files, and our envelope."""
     lives = _lives(job)
-    found = Upload.objects.in_bulk(uploads_of(job.input))
+    found = Upload.objects.in_bulk(references.uploads_of(job.input))
     input = _linked(job, found, lives)
     if job.batch_id and "payload" in input:
-        input["_batch"] = cortex.envelope(job)
+        input["_batch"] = batch_envelope.of(job)
     if job.endpoint.contract == Endpoint.Contract.SLIPWAY:
         input["_slipway"] = {
             "job": str(job.pk),
@@ -119,7 +104,7 @@ def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
             "files": {
                 name: {"size": found[pk].size, "sha256": found[pk].sha256}
                 for name, value in job.input.items()
-                for pk in uploads_of([value])
+                for pk in references.uploads_of([value])
                 if pk in found and isinstance(value, str)
             },
         }
@@ -128,7 +113,7 @@ def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
 
 def fresh_links(job: Job) -> dict[str, str]:
     """Return {field: new link} of a job's files, for a worker whose links expired."""
-    found = Upload.objects.in_bulk(uploads_of(job.input))
+    found = Upload.objects.in_bulk(references.uploads_of(job.input))
     linked = _linked(job, found, _lives(job))
     return {
         name: value
@@ -158,19 +143,8 @@ def _with_links(value: Any, urls: Mapping[UUID, str]) -> Any:
         return {key: _with_links(item, urls) for key, item in value.items()}
     if isinstance(value, list):
         return [_with_links(item, urls) for item in value]
-    match = _UPLOAD.match(value) if isinstance(value, str) else None
+    match = references.PATTERN.match(value) if isinstance(value, str) else None
     return urls.get(UUID(match[1]), value) if match else value
-
-
-def _strings(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield pointer, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _strings(item, f"{pointer}/{key}")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _strings(item, f"{pointer}/{index}")
 
 
 def _file_problem(
@@ -179,7 +153,7 @@ def _file_problem(
     field: dict[str, Any] | None,
     files: Mapping[UUID, Upload],
 ) -> Problem | None:
-    match = _UPLOAD.match(value)
+    match = references.PATTERN.match(value)
     if match:
         text = upload_problem(
             files.get(UUID(match[1])), (field or {}).get("x-accept", [])

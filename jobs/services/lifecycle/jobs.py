@@ -13,6 +13,7 @@ from jobs.lib import webhook_urls
 from jobs.lib.errors import Conflict
 from jobs.models import Endpoint, Job, Upload
 from jobs.models.prepared import Prepared
+from jobs.services.files import references
 from jobs.services.lifecycle import inputs, release
 from jobs.services.money import budgets
 from jobs.states import Actor, JobStatus, Reason
@@ -56,7 +57,7 @@ def create(
         raise Conflict(
             f"{endpoint.title} takes no new jobs now.", code="endpoint_paused"
         )
-    inputs.check(endpoint, input, inputs.files_of([input], owner=owner))
+    inputs.check(endpoint, input, references.files_of([input], owner=owner))
     if webhook_url:
         webhook_urls.check_url(webhook_url, "/webhook")
     budgets.check(owner=owner, api_key_id=api_key_id, endpoint=endpoint)
@@ -80,7 +81,7 @@ def create(
 
 def _keep_files(job: Job) -> None:
     """A file that a job needs no longer expires with the unfinished ones."""
-    named = inputs.uploads_of(job.input)
+    named = references.uploads_of(job.input)
     if named:
         files = Upload.objects.filter(pk__in=named)
         job.uploads.add(*files)
@@ -113,7 +114,7 @@ def move_to(job: Job, endpoint: Endpoint) -> bool:
     """
     if not endpoint.is_active:
         raise Conflict(f"{endpoint.title} takes no new jobs.", code="endpoint_paused")
-    inputs.check(endpoint, job.input, inputs.files_of([job.input], owner=job.owner))
+    inputs.check(endpoint, job.input, references.files_of([job.input], owner=job.owner))
     held = Job.objects.filter(pk=job.pk, status=JobStatus.PENDING)
     turn = release.next_turn(endpoint, job.owner, job.priority)
     revision = F("revision") + 1

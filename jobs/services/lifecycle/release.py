@@ -21,7 +21,6 @@ from jobs.states import Actor, JobStatus, Reason
 
 S = JobStatus
 AT_BACKEND = (S.SUBMITTING, S.UNCONFIRMED, S.IN_QUEUE, S.IN_PROGRESS)
-MARGIN = 10
 AT_ONCE = 500
 
 
@@ -50,20 +49,11 @@ def room(endpoint: Endpoint, *, workers: int) -> int | None:
 
     `workers` is how many the backend says it has now.
     """
-    most = window(endpoint, workers=workers)
+    most = endpoints.release_window(endpoint, workers=workers)
     if most is None:
         return None
     there = Job.objects.filter(endpoint=endpoint, status__in=AT_BACKEND).count()
     return max(0, most - there)
-
-
-def window(endpoint: Endpoint, *, workers: int) -> int | None:
-    """Return how many jobs RunPod may hold at once; None means any number."""
-    told = endpoint.release_window
-    if told != 0:
-        return told
-    slots = max(endpoint.max_workers, workers) * endpoint.worker_concurrency
-    return slots + max(MARGIN, slots)
 
 
 def pick(endpoint: Endpoint, limit: int, busy: Collection[UUID] = ()) -> list[Job]:

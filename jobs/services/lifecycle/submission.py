@@ -29,6 +29,7 @@ from jobs.runpod.errors import (
     Refused,
     RunPodError,
 )
+from jobs.services.files import references
 from jobs.services.lifecycle import inputs
 from jobs.services.operations import alerts, endpoints
 from jobs.states import Actor, JobStatus, Reason
@@ -57,7 +58,7 @@ def prepare(job: Job) -> Sending | None:
     if job.cancel_requested_at:
         job.advance(JobStatus.CANCELLED, by=Actor.USER, reason=Reason.USER)
         return None
-    uploads = Upload.objects.filter(pk__in=inputs.uploads_of(job.input))
+    uploads = Upload.objects.filter(pk__in=references.uploads_of(job.input))
     if any(upload.status == Upload.Status.VERIFYING for upload in uploads):
         job.look_again_in(0.5)
         return None
@@ -108,7 +109,7 @@ def _problem(sending: Sending, uploads: Any) -> tuple[str, str] | None:
     """Return (code, message) when this job can never be sent as it is."""
     job = sending.job
     found = {upload.pk: upload for upload in uploads}
-    for pk in inputs.uploads_of(job.input):
+    for pk in references.uploads_of(job.input):
         upload = found.get(pk)
         if upload is None or upload.status != Upload.Status.READY:
             text = inputs.upload_problem(upload, [])

@@ -13,7 +13,7 @@ from django.db.models import Sum
 from django.utils.timezone import now
 
 from jobs.models import Endpoint, Job, Upload
-from jobs.services.lifecycle import inputs
+from jobs.services.files import references
 from jobs.services.money import costs
 from jobs.states import JobStatus
 
@@ -51,7 +51,7 @@ def usual(endpoint: Endpoint) -> Estimate | None:
 def similar(endpoint: Endpoint, input: dict[str, Any], owner: Any) -> Estimate | None:
     """Return what jobs with files of about the same size took."""
     spans = _spans(endpoint)
-    named = inputs.uploads_of(input)
+    named = references.uploads_of(input)
     mine = Upload.objects.visible_to(owner).filter(pk__in=named)
     size = mine.aggregate(total=Sum("size"))["total"] or 0
     if size:

@@ -11,7 +11,6 @@ from django.utils.timezone import now
 
 from jobs.models import AccountSample, Endpoint, Job, LocalWorker
 from jobs.runpod.rest import RemoteWorker
-from jobs.services.lifecycle import release
 from jobs.services.operations import causes, endpoints
 from jobs.services.operations.alerts import OF_REACH
 from jobs.services.operations.facts import Diagnosis, Facts, Seen
@@ -47,7 +46,7 @@ def facts_of(endpoint: Endpoint) -> Facts:
         samples=samples,
         is_local=is_local,
         is_active=endpoint.is_active,
-        window=release.window(endpoint, workers=most),
+        window=endpoints.release_window(endpoint, workers=most),
         **_ours(endpoint, at),
         **told,
     )

@@ -17,6 +17,7 @@ from jobs.states import JobStatus
 
 RECENT = 200
 ENOUGH = 20
+RELEASE_MARGIN = 10  # jobs that RunPod may hold beyond those its workers need
 
 
 def client_for(endpoint: Endpoint) -> EndpointClient:
@@ -97,6 +98,14 @@ def usual_seconds() -> dict[int, float]:
         if started and finished:
             spans[endpoint].append((finished - started).total_seconds())
     return {endpoint: median(found) for endpoint, found in spans.items()}
+
+
+def release_window(endpoint: Endpoint, *, workers: int) -> int | None:
+    """Return how many jobs RunPod may hold at once; None means any number."""
+    if endpoint.release_window != 0:
+        return endpoint.release_window
+    slots = max(endpoint.max_workers, workers) * endpoint.worker_concurrency
+    return slots + max(RELEASE_MARGIN, slots)
 
 
 def workers_of(endpoint: Endpoint) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""What a batch handler gets beside its payload, in the words of Cortex's Batch API (v0.35)."""
+
+from typing import Any
+
+from django.conf import settings
+
+from jobs.models import Batch, Job
+
+Json = dict[str, Any]
+KIND = "BatchAPI"
+# What was submitted under this name is kept in the batch's metadata and shown again.
+LETTERS = "sqs_dead_letter_queue"
+
+
+def merged(base: Json, winner: Json) -> Json:
+    """Return `base` with `winner` in it: objects key by key, all else is replaced."""
+    found = dict(base)
+    for key, value in winner.items():
+        before = found.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            value = merged(before, value)
+        found[key] = value
+    return found
+
+
+def job_spec(batch: Batch) -> Json:
+    """Return what Cortex calls the job: the batch as it was submitted.
+
+    `total_batch_count` is null until all items have been read: work begins before.
+    """
+    return {
+        "job_id": str(batch.pk),
+        "api_name": batch.endpoint.slug,
+        "kind": KIND,
+        "workers": batch.in_flight,
+        "config": batch.config,
+        "timeout": batch.timeout_seconds,
+        LETTERS: batch.metadata.get(LETTERS),
+        "api_id": str(batch.endpoint_id),
+        "sqs_url": f"{settings.PUBLIC_URL}/batches/{batch.pk}/",
+        "total_batch_count": batch.total if batch.enqueued_at else None,
+        "start_time": batch.created_at.isoformat(),
+    }
+
+
+def of(job: Job) -> Json:
+    """Return what a batch handler needs to know beside its payload.
+
+    The job that comes when all items have ended has an empty payload.
+    """
+    batch = job.batch
+    if batch is None:
+        return {}
+    if batch.endpoint_id == job.endpoint_id:
+        batch.endpoint = job.endpoint  # which is there already
+    return {
+        "id": str(job.pk),
+        "config": merged(batch.endpoint.config, batch.config),
+        "job_spec": job_spec(batch),
+        "on_job_complete": not job.input.get("payload"),
+    }
