@@ -6,6 +6,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.services.lifecycle import release
+from jobs.services.operations import endpoints
 from tests.factories import make_endpoint, make_job, make_user
 from tests.rows import ago, reread
 
@@ -62,13 +63,13 @@ def test_room_is_never_less_than_none(endpoint):
 )
 def test_a_window_has_a_margin_of_ten_or_as_many_again(most, workers, at_once, window):
     endpoint = make_endpoint(max_workers=most, worker_concurrency=at_once)
-    assert release.window(endpoint, workers=workers) == window
+    assert endpoints.release_window(endpoint, workers=workers) == window
 
 
 @pytest.mark.parametrize("own", [1, 500, None])
 def test_a_window_of_its_own_stands_whatever_workers_there_are(endpoint, own):
     endpoint.release_window = own
-    assert release.window(endpoint, workers=99) == own
+    assert endpoints.release_window(endpoint, workers=99) == own
 
 
 # --- turns -------------------------------------------------------------------------------
