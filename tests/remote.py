@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from jobs.management.processes import end_with_parent
 from tests.stack.stack import ROOT, free_port, wait_until
 
 
@@ -16,7 +17,9 @@ class RemoteProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/v2"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fake_runpod", str(self.port)], cwd=ROOT
+            [sys.executable, "-m", "tests.fake_runpod", str(self.port)],
+            cwd=ROOT,
+            preexec_fn=end_with_parent,
         )
         self.http = httpx.Client(
             base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=30

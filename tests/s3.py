@@ -10,6 +10,7 @@ from pathlib import Path
 import boto3
 import httpx
 
+from jobs.management.processes import end_with_parent
 from tests.stack.stack import free_port, wait_until
 
 KEY, SECRET = "test-access-key", "test-secret-key"
@@ -40,6 +41,7 @@ class S3Process:
                 ),
             ],
             env={"PATH": os.environ["PATH"], "HOME": str(self.root.parent)},
+            preexec_fn=end_with_parent,
         )
         wait_until(self._is_up, what="the S3 server answers")
 

@@ -21,7 +21,8 @@ MAX_PAUSE_SECONDS = 15.0
 _LIBC = ctypes.CDLL(None)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Have the kernel end this process when its parent dies; for `preexec_fn`."""
     if sys.platform == "linux":
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -49,7 +50,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
         self.started_at, self.restart_at = time.monotonic(), 0.0
 

@@ -19,6 +19,7 @@ import httpx
 import psycopg
 import redis
 
+from jobs.management.processes import end_with_parent
 from tests.stack.console import Console
 
 ROOT = Path(__file__).parent.parent.parent
@@ -202,6 +203,7 @@ class RunningStack:
             env=self.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            preexec_fn=end_with_parent,
         )
 
     def is_ready(self) -> bool:
@@ -220,6 +222,7 @@ class RunningStack:
             env=self.environment,
             stdout=output,
             stderr=subprocess.STDOUT,
+            preexec_fn=end_with_parent,  # a killed pytest leaves nothing running
         )
 
 

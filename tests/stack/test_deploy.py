@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from jobs.management.processes import end_with_parent
 from tests.stack.stack import ROOT, create, free_port, until, wait_until
 
 pytestmark = pytest.mark.stack
@@ -47,6 +48,7 @@ class Services:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=end_with_parent,
             )
         self.started.append(process)
 

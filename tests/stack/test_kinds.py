@@ -14,6 +14,7 @@ import uuid
 
 import pytest
 
+from jobs.management.processes import end_with_parent
 from tests.stack.stack import PATIENCE_SECONDS, ROOT, create, until, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.one_database]
@@ -84,6 +85,7 @@ class Workers:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=end_with_parent,
             )
         self._started.append(process)
         return process

@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 
+from jobs.management.processes import end_with_parent
 from tests.stack.stack import PATIENCE_SECONDS, wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.one_database]
@@ -93,6 +94,7 @@ def start_worker(stack, slug, tmp_path):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=end_with_parent,
         )
         started.append(process)
         return process
