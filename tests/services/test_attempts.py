@@ -60,6 +60,12 @@ def test_a_claim_is_remembered_with_its_worker():
     assert is_in(reread(job).started_at, 0, since=since)
 
 
+def test_a_claim_is_of_one_attempt():
+    other = make_job("IN_QUEUE", runpod_id="other")
+    claim(current(make_job("IN_QUEUE", runpod_id="third")))
+    assert (other.attempts.get().claimed_at, reread(other).status) == (None, "IN_QUEUE")
+
+
 @pytest.mark.parametrize("claimed", ["", "another"])
 def test_a_claim_does_not_change_the_id_that_runpod_gave(claimed):
     attempt = claim(current(make_job("IN_QUEUE")), runpod_id=claimed)
@@ -99,6 +105,7 @@ def test_an_attempt_of_an_ended_job_is_over(status):
 )
 def test_a_late_worker_is_stopped_by_an_id_that_was_not_known(known, claimed, stops):
     _, first, _ = second_attempt("IN_QUEUE")
+    make_job("UNCONFIRMED", runpod_id="")
     Attempt.objects.filter(pk=first.pk).update(runpod_id=known)
     with pytest.raises(Conflict):
         claim(attempts.find(first.pk.hex), runpod_id=claimed)
@@ -155,8 +162,9 @@ def test_progress_of_one_job_says_nothing_of_another():
 
 
 # --- finishing ---------------------------------------------------------------------------
-def test_a_manifest_ends_the_attempt():
-    job, since = make_job("IN_PROGRESS"), now()
+@pytest.mark.parametrize("status", ["IN_PROGRESS", "TIMED_OUT"])
+def test_a_manifest_ends_the_attempt_even_after_the_job(status):
+    job, since = make_job(status), now()
     assert attempts.finish(current(job), manifest(output=1))
     assert is_in(job.attempts.get().ended_at, 0, since=since)
 
@@ -215,12 +223,15 @@ def test_a_ring_after_the_end_is_counted_and_moves_nothing():
 
 
 def test_who_rings_is_asked_for_an_id_only_where_none_is_known():
-    known, unknown = make_job("IN_QUEUE"), make_job("UNCONFIRMED", runpod_id="")
+    known, unknown, other = (
+        make_job("UNCONFIRMED", runpod_id=id) for id in ("known", "", "")
+    )
     asked = []
     pks = [job.attempts.get().pk for job in (known, unknown)]
     attempts.ring({pk: lambda pk=pk: asked.append(pk) or "i" * 200 for pk in pks})
     assert asked == [pks[1]]
-    assert unknown.attempts.get().runpod_id == "i" * 128
+    ids = [job.attempts.get().runpod_id for job in (known, unknown, other)]
+    assert ids == ["known", "i" * 128, ""]
 
 
 def test_many_rings_take_three_queries(django_assert_num_queries):

@@ -181,6 +181,16 @@ def test_in_front_are_those_whose_current_attempt_was_sent_first(endpoint):
     assert tracking.front(endpoint, 9) == {first.pk, again.pk}
 
 
+def test_a_job_that_was_tried_before_loses_no_place(endpoint):
+    """What was sent or due first comes first, whichever attempt it is."""
+    fields = {"endpoint": endpoint, "status": "IN_QUEUE"}
+    first = make_job(**fields, attempt_no=2, runpod_id="a", due_at=ago(9))
+    second = make_job(**fields, attempt_no=1, runpod_id="b", due_at=ago(5))
+    assert tracking.front(endpoint, 1) == {first.pk}
+    polls = tracking.due_polls(endpoint, 9, ())
+    assert [poll.job_id for poll in polls] == [first.pk, second.pk]
+
+
 # --- when to look again ------------------------------------------------------------------
 def due(rows):
     return [reread(job).due_at for job in rows]
@@ -277,7 +287,9 @@ def test_ends_that_no_doorbell_had_to_tell_do_not_count(endpoint):
 
 
 def test_rings_of_attempts_are_told_oldest_first(endpoint):
-    ended(endpoint, True, False, False)
+    for number, has_rung in ((3, True), (2, False), (1, False)):
+        job = make_job("COMPLETED", endpoint=endpoint, attempt_no=number)
+        job.attempts.update(rung_at=now() if has_rung else None)
     pks = [attempt.pk for attempt in Attempt.objects.order_by("-pk")]
     assert tracking.were_rung(pks) == [True, False, False]
     assert tracking.were_rung(pks[:2]) == [False, False]

@@ -66,7 +66,7 @@ def test_what_cannot_be_mended_by_trying_again_is_not_tried_again():
         "worker_error",
         "boom",
     )
-    assert not job.is_error_retryable
+    assert (job.is_error_retryable, job.events.get().actor) == (False, "sync")
 
 
 def test_a_person_may_try_again_what_failed_too_often():
@@ -111,7 +111,10 @@ def test_a_job_to_be_cancelled_is_not_tried_again(code, retryable, status):
 def test_a_batch_may_say_how_often_its_items_are_tried(
     most, code, retryable, index, status
 ):
+    other = {"items": [{"n": 1}], "max_attempts": most and 6 - most}
+    make_batch(**other)
     batch = make_batch([{"n": 1}], max_attempts=most)
+    make_batch(**other)
     job = make_job("IN_PROGRESS", batch=batch, batch_index=index)
     assert deliver(job, failure(code, retryable=retryable)).status == status
 

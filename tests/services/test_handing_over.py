@@ -65,11 +65,24 @@ def test_a_job_that_another_has_claimed_is_not_sent_twice():
     assert first.attempts.count() == 1
 
 
+def test_a_job_that_was_moved_is_not_sent_though_others_are_there_still():
+    seen, other = make_job(), make_job()
+    Job.objects.filter(pk=seen.pk).update(endpoint=make_endpoint("there"))
+    assert submission.prepare(seen) is None
+    assert (reread(seen).status, seen.attempts.count()) == ("PENDING", 0)
+    assert submission.prepare(other)
+
+
 def test_a_file_that_is_being_verified_is_waited_for_half_a_second():
     job, since = with_upload(status="verifying"), now()
     assert submission.prepare(job) is None
     assert (reread(job).status, job.attempts.count()) == ("PENDING", 0)
     assert is_in(job.due_at, 0.5, since=since)
+
+
+def test_a_file_that_others_verify_holds_nobody_up():
+    with_upload(status="verifying")
+    assert sending()
 
 
 @pytest.mark.parametrize(
@@ -206,6 +219,15 @@ def test_a_refusal_ends_the_attempt_with_its_words():
     job, attempt = reread(sent.job), reread(sent.attempt)
     assert (job.error_code, job.error_message) == ("refused", "n" * 2000)
     assert (attempt.raw_error, bool(attempt.ended_at)) == ("n" * 2000, True)
+
+
+@pytest.mark.parametrize(
+    "outcome", [ACCEPTED, NoAnswer("cut"), Refused("no", status=400)]
+)
+def test_an_answer_is_about_one_attempt(outcome):
+    other = sending().attempt
+    submission.heard(sending(), outcome)
+    assert (reread(other).runpod_id, other.raw_error, other.ended_at) == ("", "", None)
 
 
 # --- answers that come late --------------------------------------------------------------

@@ -83,12 +83,24 @@ def test_a_404_of_a_job_says_nothing_of_its_endpoint():
     assert (job.not_found_count, Endpoint.objects.get().not_found_count) == (1, 0)
 
 
-def test_a_manifest_is_the_last_thing_that_is_heard():
+LOST = {"code": "worker_lost", "message": "gone", "retryable": True}
+
+
+@pytest.mark.parametrize(("error", "status"), [(LOST, "PENDING"), (None, "COMPLETED")])
+def test_a_manifest_is_the_last_thing_that_is_heard(error, status):
     job = make_job("IN_PROGRESS", not_found_count=9, not_found_since=ago(99))
-    error = {"code": "worker_lost", "message": "gone", "retryable": True}
     job.attempts.update(manifest=manifest(error=error))
     job = hear(job, JobNotFound("404"))
-    assert (job.status, job.not_found_count) == ("PENDING", 9)
+    assert (job.status, job.not_found_count) == (status, 9)
+
+
+def test_an_answer_is_about_one_job():
+    other = plain_job(runpod_id="other")
+    hear(plain_job(), output={"progress": 0.5}, has_output=True)
+    hear(plain_job(runpod_id="third"), status="FAILED", error="boom")
+    attempt = other.attempts.get()
+    assert (attempt.raw_status, attempt.ended_at) == ("", None)
+    assert (reread(other).progress, other.status) == ({}, "IN_PROGRESS")
 
 
 # --- what is remembered of the attempt ---------------------------------------------------
@@ -118,6 +130,15 @@ def test_what_runpod_leaves_out_is_not_forgotten():
     assert (attempt.worker_id, attempt.raw_error) == ("w", "odd")
     assert (attempt.raw_status, attempt.has_output) == ("D" * 40, True)
     assert attempt.ended_at is None
+
+
+@pytest.mark.parametrize("word", ["COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"])
+def test_an_attempt_ends_with_runpods_word(word):
+    job, since = plain_job(), now()
+    hear(job, status=word)
+    attempt = job.attempts.get()
+    assert is_in(attempt.ended_at, 0, since=since)
+    assert not attempt.has_output
 
 
 def test_an_attempt_ends_once():
@@ -268,3 +289,12 @@ def test_another_endpoints_jobs_are_not_timed_out():
     job.attempts.update(created_at=ago(3 * DAY))
     sync.time_out_overdue(make_endpoint("other"))
     assert reread(job).status == "IN_QUEUE"
+
+
+def test_deadlines_are_kept_some_at_a_time(monkeypatch):
+    monkeypatch.setattr(sync, "OVERDUE_AT_ONCE", 2)
+    for n in range(3):
+        job = make_job("IN_QUEUE", runpod_id=f"j{n}")
+    Attempt.objects.update(created_at=ago(3 * DAY))
+    sync.time_out_overdue(job.endpoint)
+    assert Job.objects.filter(status="TIMED_OUT").count() == 2

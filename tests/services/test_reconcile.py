@@ -71,7 +71,7 @@ def test_a_doubt_about_a_job_to_be_cancelled_cancels_it(on_unknown):
     Job.objects.update(cancel_requested_at=now())
     job = step(reread(job))
     assert (job.status, job.reason) == ("CANCELLED", "user")
-    assert not job.has_maybe_run_twice
+    assert (job.has_maybe_run_twice, job.events.get().actor) == (False, "sweeper")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_job_that_may_not_be_sent_again_fails_and_a_person_decides(fields, wor
     assert (job.status, job.error_code) == ("FAILED", "unconfirmed")
     assert words in job.error_message
     assert "It may have run." in job.error_message
-    assert job.is_error_retryable
+    assert (job.is_error_retryable, job.events.get().actor) == (True, "sweeper")
 
 
 @pytest.mark.parametrize(("most", "status"), [(2, "FAILED"), (3, "PENDING")])

@@ -82,7 +82,7 @@ def test_where_nobody_waits_the_first_turn_is_nought(endpoint):
 
 
 def test_a_turn_comes_after_the_owners_last_and_not_before_the_endpoints(endpoint):
-    for number in (7, 8):
+    for number in (8, 7):
         held(endpoint, turn=number)
     assert (turn(endpoint), turn(endpoint, "bob")) == (9, 7)
 
@@ -197,3 +197,18 @@ def test_each_end_says_who_dropped_the_job(endpoint):
     endpoint.purged_at = endpoint.unreachable_at = None
     assert release.drop_held(endpoint) == 1
     assert late.events.get().actor == "sweeper"
+
+
+@pytest.mark.parametrize("why", ["cancelled", "purged", "gone", "old"])
+def test_held_jobs_end_some_at_a_time(endpoint, monkeypatch, why):
+    monkeypatch.setattr(release, "AT_ONCE", 2)
+    created_at = ago(25 * HOUR) if why == "old" else ago(60)
+    cancel_requested_at = now() if why == "cancelled" else None
+    if why == "purged":
+        endpoint.purged_at = now()
+    if why == "gone":
+        endpoint.not_found_at, endpoint.not_found_count = now(), 3
+        endpoint.unreachable_at = ago(21)
+    for _ in range(3):
+        held(endpoint, created_at=created_at, cancel_requested_at=cancel_requested_at)
+    assert [release.drop_held(endpoint) for _ in range(3)] == [2, 1, 0]

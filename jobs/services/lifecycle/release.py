@@ -28,7 +28,8 @@ def next_turn(endpoint: Endpoint, owner: Any, priority: int) -> int:
     """Return the turn of a new job."""
     told = {"endpoint": endpoint.pk, "owner": owner.pk, "priority": priority}
     ((current, last),) = _TURNS.values(**told)
-    return current or 0 if last is None else max(current, last + 1)
+    # Where the owner waits, the endpoint is at that owner's last turn at most.
+    return current or 0 if last is None else last + 1
 
 
 def _turns(endpoint: int, owner: int, priority: int) -> QuerySet[Endpoint, Any]:

@@ -107,9 +107,9 @@ def is_news(
     """Whether an answer changes anything in our rows."""
     if isinstance(outcome, RemoteJob):
         word = REMOTE_WORDS.get(outcome.status, S.IN_PROGRESS)
+        # An end, too, is another word than the one of a job that is asked about.
         return (
             word != poll.status
-            or word in ENDS
             or poll.not_found_count > 0
             or outcome.worker_id[:128] != poll.worker_id
             or is_new_output
