@@ -233,7 +233,7 @@ def test_a_link_whose_time_is_over_is_renewed(slipway, do, runner):
 def test_a_file_is_compared_with_what_our_server_knows(
     slipway, do, runner, monkeypatch
 ):
-    monkeypatch.setattr("downloads.PAUSES", ())
+    monkeypatch.setattr("slipway_worker.downloads.PAUSES", ())
     runner(content)
     slipway.inputs = {"x.txt": b"hello"}
     known = {"files": {"media": {"size": 6, "sha256": ""}}}
