@@ -9,6 +9,7 @@ from tests.access import asking
 from tests.access.cases import UNKNOWN, cases, check_let_in, check_refused, ids
 from tests.access.known_open import KNOWN_OPEN, OTHER, OTHER_STOPS
 from tests.access.rows_local import CLIENT, FOR_ALL, WORKER
+from tests.access.world import MINE
 from tests.factories import make_key, make_local
 
 pytestmark = pytest.mark.db
@@ -60,6 +61,15 @@ def test_slipways_own_client_is_let_in(world, row):
 def test_everybody_may_submit(world, row):
     caller = world.callers["another person's key"]
     check_let_in(world, row, caller, world.fresh(row))
+
+
+@pytest.mark.parametrize("row", [*CLIENT, *WORKER], ids=ids)
+def test_an_endpoint_at_runpod_is_not_served_here(world, row):
+    things = world.things["alice"]
+    path = row.path(things).replace(things.local_slug, things.slug)
+    as_worker = asking.with_raw_key(things.endpoint.worker_key)
+    caller = as_worker if row in WORKER else world.callers[MINE]
+    assert row.send(world.runner, caller, things, path).status == 404
 
 
 # --- workers --------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def without_leave(row):
 
 
 REFUSED = [
-    *cases(KEYED, *UNKNOWN, *OTHERS_SECRETS, status=401),
+    *cases(KEYED, *UNKNOWN, *OTHERS_SECRETS, "a key in another scheme", status=401),
     *cases(PAGES, *UNKNOWN, "the owner's key", status=without_leave),
     *cases(unsafe([*EACH, *OPEN]), *FORGED, status=403),
     *cases(OWNED, "another person's cookie", status=404),

@@ -36,3 +36,31 @@ def test_staff_come_at_everybodys_work_by_key(world, row):
 @pytest.mark.parametrize(("row", "who", "status"), REFUSED)
 def test_staff_come_at_nobodys_account(world, row, who, status):
     check_refused(world, row, who, status)
+
+
+# --- lists ----------------------------------------------------------------------------
+NAMED = {"jobs": "job_id", "batches": "batch_id", "uploads": "upload_id"}
+
+
+def shown(world, row, caller, things):
+    """Whether the newest thing is on the first page."""
+    name = str(getattr(things, NAMED[row.route.strip("/").rpartition("/")[2]]))
+    answer = row.send(world.runner, caller, things)
+    assert answer.status == 200
+    return name in answer.text
+
+
+@pytest.mark.parametrize("route", ["jobs/", "batches/", "uploads/"])
+def test_pages_list_everybodys_work_to_staff(world, route):
+    row = next(row for row in PAGES if row.key == f"GET {route}")
+    things, clerk = world.fresh(row), world.callers["a clerk's cookie"]
+    assert shown(world, row, clerk, things)
+
+
+@pytest.mark.parametrize("route", ["api/v1/jobs", "api/v1/batches"])
+@pytest.mark.parametrize("who", ["a clerk's cookie", "a clerk's key"])
+def test_the_api_lists_ones_own_work_to_staff_as_well(world, route, who):
+    row = next(row for row in API if row.key == f"GET {route}")
+    things = world.fresh(row)
+    assert not shown(world, row, world.callers[who], things)
+    assert shown(world, row, world.cookie_of(things), things)

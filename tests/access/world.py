@@ -37,6 +37,7 @@ WATCHED = (
     *(ApiKey, Artifact, Attempt, AuditEntry, Batch, Delivery, Endpoint),
     *(Job, LocalWorker, QueueChunk, QueueItem, Upload, User, Webhook),
 )
+MINE = "the owner's key"
 UNWATCHED = {"last_used_at", "last_login"}
 
 
@@ -104,7 +105,7 @@ class World:
             "a key for other endpoints": make_key(self.alice, endpoints=["elsewhere"]),
             "a clerk's key": make_key(self.clerk),
             "a viewer's key": make_key(self.viewer),
-            "the owner's key": make_key(self.alice),
+            MINE: make_key(self.alice),
             "root's key": make_key(self.root),
             **{f"a key without {one}": narrowed(self.alice, one) for one in SCOPES},
         }
@@ -113,6 +114,7 @@ class World:
         return {
             "nobody": asking.ANYBODY,
             **{name: asking.with_key(secret) for name, secret in keys.items()},
+            "a key in another scheme": asking.with_raw_key(f"Token {keys[MINE]}"),
             "a deactivated person's cookie": asking.with_cookie(gone_session),
             "another person's cookie": asking.with_cookie(session_of(self.bob)),
             "a clerk's cookie": asking.with_cookie(session_of(self.clerk)),
