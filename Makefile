@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help up demo test test-all check check-fast fix bench release lock migrations clean
+.PHONY: help up demo test test-all mutants check check-fast fix bench release lock migrations clean
 
 help:  ## Show this list
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ test: $(BIN)/.dev  ## Run all tests without processes, and one of each family wi
 
 test-all: $(BIN)/.dev  ## Run the whole suite; ARGS="-p no:randomly" is for pytest
 	exec $(BIN)/python -m tests.run --all $(ARGS)
+
+mutants: $(BIN)/.dev  ## Change what decides, edit by edit: does a test notice? (ONLY= SAMPLE= SEED=)
+	exec $(BIN)/python -m tests.mutation $(ONLY) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED))
 
 check-fast: $(BIN)/.dev  ## The gates that take seconds: binaries, lint, layers, types
 	$(BIN)/python -m tools.tracked_binaries
