@@ -36,6 +36,7 @@ def failing(job, code, *, retryable=False):
         (3, "worker_error", False, ["PENDING", "PENDING", "FAILED"]),
         (1, "worker_lost", True, ["FAILED"]),
         (3, "invalid_input", False, ["FAILED"]),
+        (3, "too_large", False, ["FAILED"]),
     ],
 )
 def test_a_job_is_tried_as_often_as_its_batch_says(most, code, retryable, ends):

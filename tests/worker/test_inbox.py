@@ -86,3 +86,44 @@ def test_a_damaged_one_is_dropped_and_the_others_are_delivered(slipway, box):
     inbox.deliver_all()
     assert len(slipway.manifests) == 1
     assert list(box.iterdir()) == []
+
+
+# --- refused ---------------------------------------------------------------------------
+REFUSAL = {"code": "too_large", "detail": "echo.bin is larger than 1000 bytes."}
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_a_refusal_in_words_ends_the_job_and_is_not_kept(slipway, box, status):
+    slipway.answers = {"outputs": (status, REFUSAL)}
+    assert do(slipway) == {"error": REFUSAL["detail"]}
+    (manifest,) = slipway.manifests
+    assert manifest["error"] == {
+        "code": "too_large",
+        "message": REFUSAL["detail"],
+        "retryable": False,
+    }
+    assert not box.exists()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_a_server_that_does_not_know_the_worker_may_know_it_later(slipway, box, status):
+    slipway.answers = {"outputs": (status, REFUSAL)}
+    assert do(slipway)["error"].startswith("worker lost")
+    assert [path.name for path in box.iterdir()] == [ATTEMPT]
+
+
+@pytest.mark.parametrize(
+    "words", [{"error": "no"}, ["no"], {"code": "no"}, {"code": 7, "detail": "no"}]
+)
+def test_what_is_not_said_in_our_words_may_be_a_proxy_and_is_kept(slipway, box, words):
+    slipway.answers = {"outputs": (413, words)}
+    assert do(slipway)["error"].startswith("worker lost")
+    assert [path.name for path in box.iterdir()] == [ATTEMPT]
+
+
+def test_a_kept_result_that_is_refused_is_thrown_away(slipway, box):
+    slipway.down = {"finish"}
+    do(slipway)
+    slipway.down, slipway.answers = set(), {"finish": (422, REFUSAL)}
+    inbox.deliver_all()
+    assert list(box.iterdir()) == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from slipway_worker.errors import Over, Undeliverable
+from slipway_worker.errors import Over, Refused, Undeliverable
 
 logger = logging.getLogger("slipway")
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
@@ -17,6 +17,8 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 PAUSES = (0.5, 1, 2, 4, 8, 15, 30, 60, 60, 60, 120, 240)
 RESULT_PAUSES = (*PAUSES, *(240,) * 13)
 RETRIED_STATUSES = {408, 425, 429, 500, 502, 503, 504, 507}  # 507: its disk is full
+# These speak of the sender or of the address, not of what was sent.
+UNKNOWN_STATUSES = {401, 403, 404, 410}
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Slipway:
 
 
 def insist(send: Any, what: str, pauses: tuple[float, ...]) -> Any:
-    """Call `send` until the server answers; raise `Over` or `Undeliverable`.
+    """Call `send` until the server takes it; raise `Over`, `Refused` or `Undeliverable`.
 
     A `send` that returns None has seen to everything itself.
     """
@@ -158,6 +160,23 @@ def _problem_of(response: httpx.Response, what: str) -> str:
     if response.status_code == httpx.codes.CONFLICT:
         raise Over(response.text[:200])
     problem = f"HTTP {response.status_code}: {response.text[:200]}"
-    if response.status_code not in RETRIED_STATUSES:
-        raise Undeliverable(f"{what}: {problem}")
-    return problem
+    if response.status_code in RETRIED_STATUSES:
+        return problem
+    if response.is_client_error and response.status_code not in UNKNOWN_STATUSES:
+        _check_refused(response)
+    raise Undeliverable(f"{what}: {problem}")
+
+
+def _check_refused(response: httpx.Response) -> None:
+    """Raise `Refused` if our server says in words why it never takes this.
+
+    A bucket or a proxy may answer 400 to what it takes a minute later.
+    """
+    try:
+        body = response.json()
+    except ValueError:
+        return
+    words = body if isinstance(body, dict) else {}
+    code, detail = words.get("code"), words.get("detail")
+    if isinstance(code, str) and isinstance(detail, str):
+        raise Refused(code[:60], detail[:2000])

@@ -28,5 +28,13 @@ class Over(Exception):
     """Slipway says that nothing is left to do: the attempt ended or has its result."""
 
 
+class Refused(Exception):
+    """Slipway will never take this, and says why; sending it again is no use."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class Undeliverable(Exception):
     """Slipway could not be reached for so long that we gave up."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway_worker.contract import PAUSES, Envelope, Slipway
-from slipway_worker.errors import Over, Undeliverable
+from slipway_worker.errors import Over, Refused, Undeliverable
 from slipway_worker.runner import JobContext, Output, Result
 from slipway_worker.uploads import upload
 
@@ -125,6 +125,8 @@ def _deliver(taken: Path, name: str) -> None:
         logger.info("a result that was kept is delivered: attempt %s", name)
     except Over:
         logger.info("attempt %s: nobody wants its result any more", name)
+    except Refused as error:
+        logger.error("attempt %s: its result is refused: %s", name, error)  # noqa: TRY400 - says it all
     except (Undeliverable, OSError, RuntimeError) as error:
         logger.warning("attempt %s is delivered later: %s", name, error)
         if time.time() - (taken / "delivery.json").stat().st_mtime < KEPT_SECONDS:

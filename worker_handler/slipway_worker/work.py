@@ -15,7 +15,14 @@ from slipway_worker import inbox
 from slipway_worker.contract import Envelope, Slipway
 from slipway_worker.downloads import fetch_all
 from slipway_worker.drive import drive
-from slipway_worker.errors import Cancelled, Over, SetupFailed, Undeliverable, UserError
+from slipway_worker.errors import (
+    Cancelled,
+    Over,
+    Refused,
+    SetupFailed,
+    Undeliverable,
+    UserError,
+)
 from slipway_worker.json_safe import json_safe
 from slipway_worker.lifetime import Stop
 from slipway_worker.progress import Progress
@@ -90,7 +97,7 @@ class _Work:
             text = self._safe(f"Slipway could not be reached ({error})")
             logger.error("job=%s: %s", self._id, text)  # noqa: TRY400 - says it all
             return {"error": f"worker lost: {text}"}
-        except UserError as error:
+        except (UserError, Refused) as error:
             return self._failed(error.code, str(error))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a job must get an answer
             trace = self._safe(traceback.format_exc())

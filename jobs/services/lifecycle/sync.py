@@ -25,7 +25,8 @@ S = JobStatus
 # Where a result is still welcome.
 OPEN = REMOTE | {S.PENDING, S.SUBMITTING}
 ERROR_MAX = 4000
-OF_THE_INPUT = ("invalid_input", "input_unavailable")
+# As long as nobody changes the input, or a limit, every attempt ends like this.
+CERTAIN = ("invalid_input", "input_unavailable", "too_large")
 OVERDUE_AT_ONCE = 500
 # Errors of the platform, not of the job: another attempt may well succeed.
 _LOST = ("job timed out after", "worker lost")
@@ -174,14 +175,15 @@ def fail(job: Job, attempt: Attempt, code: str, message: str, retryable: bool) -
 def _max_attempts(job: Job, code: str, *, retryable: bool) -> int:
     """Return how many attempts a job that failed like this may have.
 
-    Where a batch says it, whatever went wrong is tried again, unless it was the input.
+    Where a batch says it, whatever went wrong is tried again, unless that is certain
+    to go wrong again.
     Not so what comes when all items have ended: that may have done half of its work.
     """
     if job.batch_id and job.batch_index is not None:
         told = Batch.objects.filter(pk=job.batch_id).values_list("max_attempts")
         own = told[0][0]
         if own is not None:
-            return 0 if code in OF_THE_INPUT else own
+            return 0 if code in CERTAIN else own
     return job.endpoint.max_attempts if retryable else 0
 
 
