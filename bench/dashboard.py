@@ -95,7 +95,7 @@ def _fill(stack: RunningStack, jobs: int) -> float:
         database.execute(SPENDS)
         database.execute("VACUUM ANALYZE")
         began = time.monotonic()
-        code = "from jobs.services import totals as t\nwhile t.count_hours() > 3: pass"
+        code = "from jobs.services.money import totals as t\nwhile t.count_hours() > 3: pass"
         stack.manage("shell", "-v", "0", "-c", code)
         print(f"hours counted in {time.monotonic() - began:.1f} s")
         database.execute("VACUUM ANALYZE")

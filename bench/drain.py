@@ -27,7 +27,7 @@ WORKERS, SECONDS = 50, 1.0
 CREATE = f"""
 from django.contrib.auth import get_user_model
 from jobs.models import Endpoint
-from jobs.services import jobs
+from jobs.services.lifecycle import jobs
 Endpoint.objects.filter(slug="cloud").update(release_window=0, max_workers={WORKERS})
 endpoint = Endpoint.objects.get(slug="cloud")
 owner = get_user_model().objects.get(username="bench")

@@ -34,7 +34,7 @@ from tests.stack.stack import ROOT, RunningStack
 CREATE = """
 from django.contrib.auth import get_user_model
 from jobs.models import Endpoint
-from jobs.services import jobs
+from jobs.services.lifecycle import jobs
 Endpoint.objects.filter(slug="cloud").update(release_window=None, is_active=True)
 endpoint = Endpoint.objects.get(slug="cloud")
 owner = get_user_model().objects.get(username="bench")

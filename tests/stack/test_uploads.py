@@ -267,7 +267,7 @@ class TestInChromium:
         id = upload(api, ACTIVE[name], name).removeprefix("upload:")
         link = stack.manage(
             *("shell", "-v", "0", "-c"),
-            "from jobs.models import Upload; from jobs.services import downloads;"
+            "from jobs.models import Upload; from jobs.services.files import downloads;"
             f"print(downloads.upload_url(Upload.objects.get(pk='{id}')))",
         )
         dialogs = []

@@ -187,7 +187,8 @@ def test_where_git_refuses_all_is_as_before(house, hook):
 
 def test_make_means_it_only_with_go():
     def said(*words):
-        command = ["make", "--dry-run", "release", "VERSION=9.9.9", *words]
+        command = ["make", "--dry-run", "--no-print-directory", "release"]
+        command += ["VERSION=9.9.9", *words]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         return done.stdout.splitlines()[-1]
 
