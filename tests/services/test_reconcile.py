@@ -32,14 +32,16 @@ def test_a_submitter_has_forty_five_seconds():
     assert is_in(job.due_at, 5, since=since)
 
 
-def test_a_submitter_that_is_silent_for_longer_has_died():
-    job = step(make_job("SUBMITTING", moved_at=ago(46), takes=1))
-    assert (job.status, job.takes) == ("UNCONFIRMED", 1)
+@pytest.mark.parametrize(("takes", "deaths"), [(1, 0), (3, 2), (0, 0)])
+def test_a_submitter_that_is_silent_for_longer_is_lost_but_not_dead(takes, deaths):
+    job = step(make_job("SUBMITTING", moved_at=ago(46), takes=takes))
+    assert (job.status, job.takes) == ("UNCONFIRMED", deaths)
     assert job.events.get().actor == "sweeper"
 
 
 def test_a_new_shift_doubts_only_what_was_being_sent():
-    rows = [make_job(status) for status in ("PENDING", "SUBMITTING", "IN_QUEUE")]
+    statuses = ("PENDING", "SUBMITTING", "IN_QUEUE")
+    rows = [make_job(status, takes=2) for status in statuses]
     reconcile.doubt_orphans()
     assert [reread(job).status for job in rows] == [
         "PENDING",
@@ -47,6 +49,7 @@ def test_a_new_shift_doubts_only_what_was_being_sent():
         "IN_QUEUE",
     ]
     assert rows[1].events.get().actor == "sweeper"
+    assert {reread(job).takes for job in rows} == {2}  # who sent it may have died of it
 
 
 # --- a doubt without proof ---------------------------------------------------------------

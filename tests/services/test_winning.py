@@ -118,7 +118,7 @@ def test_a_job_is_not_sent_more_often_than_the_endpoint_allows(runpod):
 
 def test_only_deaths_count_and_not_the_steps_that_mend_them(runpod):
     endpoint = make_endpoint(proof_seconds=0, max_attempts=9)
-    job = make_job("SUBMITTING", endpoint=endpoint, takes=1, runpod_id="")
+    job = make_job("SUBMITTING", endpoint=endpoint, takes=2, runpod_id="")
     Job.objects.update(moved_at=now() - timedelta(hours=1))
     actions._step(job.pk)
     job.refresh_from_db()

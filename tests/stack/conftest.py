@@ -93,7 +93,7 @@ def clip() -> bytes:
     return (ROOT / "samples" / "portrait-clip.mp4").read_bytes()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fault_stack(installations, tmp_path_factory):
     """A stack that may be killed and lied to; what must hold is checked at its end.
 
@@ -117,7 +117,7 @@ def fault_stack(installations, tmp_path_factory):
         check(running)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fault_api(fault_stack):
     with fault_stack.client() as client:
         yield client

@@ -149,7 +149,8 @@ def run_out_of_money(page, account, operated):
     """RunPod then switches endpoints off, and they stay dead when it is topped up."""
     account.set_balance(-1.5)
     operated.manage(
-        *SHELL, "from jobs.services.operations import sampling as s; s.sample_accounts()"
+        *SHELL,
+        "from jobs.services.operations import sampling as s; s.sample_accounts()",
     )
     page.goto(operate_page(operated))
 

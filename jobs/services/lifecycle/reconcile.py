@@ -64,11 +64,15 @@ def step(job: Job) -> None:
 
 
 def doubt_if_lost(job: Job) -> None:
-    """A submitter that has been silent longer than any request may take has died."""
+    """Doubt a job whose submitter has been silent longer than any request may take.
+
+    That is no death: the process that claimed the job still holds the lease, or the next
+    shift would have doubted the job already.
+    """
     lost_at = job.moved_at + timedelta(seconds=conf.SUBMITTING_LOST_SECONDS)
     if lost_at <= now():
-        # This step ends well: only the death before it counts.
-        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER, takes=job.takes)
+        takes = max(0, job.takes - 1)
+        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER, takes=takes)
     else:
         job.look_again_in(5)
 
