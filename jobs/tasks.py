@@ -19,7 +19,7 @@ from jobs.services.money import budgets, costs, totals
 from jobs.services.notifications import alert_messages, webhooks
 from jobs.services.operations import sampling
 from jobs.services.people import passwords
-from jobs.shifts import courier
+from jobs.shifts import courier, runner
 from jobs.shifts.loop import shift
 from jobs.states import JobStatus
 
@@ -46,7 +46,7 @@ def _begin_shift(**_: object) -> None:
 
 @worker_shutting_down.connect
 def _end_shift(**_: object) -> None:
-    shift.is_ending.set()
+    runner.is_ending.set()
 
 
 # Files may be large: hours, where a pool of processes enforces limits.

@@ -40,7 +40,7 @@ def test_a_lease_has_one_holder_until_it_runs_out_or_is_given_back():
     assert not Lease.take("loop", holder="b", seconds=60)
     Lease.objects.update(until=now() - timedelta(seconds=1))
     assert Lease.take("loop", holder="b", seconds=60)
-    Lease.give_back("loop", holder="a")  # not his any more
+    Lease.release("loop", holder="a")  # not his any more
     assert not Lease.take("loop", holder="a", seconds=60)
-    Lease.give_back("loop", holder="b")
+    Lease.release("loop", holder="b")
     assert Lease.take("loop", holder="a", seconds=60)

@@ -10,7 +10,7 @@ from jobs.models.endpoint import Endpoint
 from jobs.models.event import JobEvent
 from jobs.models.idempotency_key import IdempotencyKey
 from jobs.models.job import Job
-from jobs.models.lease import Lease
+from jobs.models.lease import HeldLease, Lease
 from jobs.models.money import Budget, GpuPrice
 from jobs.models.password_reset import PasswordReset
 from jobs.models.queue_item import LocalWorker, QueueChunk, QueueItem
@@ -34,6 +34,7 @@ __all__ = [
     "Endpoint",
     "GpuPrice",
     "HealthSample",
+    "HeldLease",
     "IdempotencyKey",
     "Job",
     "JobEvent",

@@ -2,13 +2,18 @@
 
 import os
 import socket
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import models
 from django.utils.timezone import now
+
+from jobs.lib import conf
+
+RENEW_SECONDS = 3.0
 
 
 class Lease(models.Model):
@@ -36,22 +41,65 @@ class Lease(models.Model):
         return is_new
 
     @classmethod
-    def give_back(cls, name: str, *, holder: str) -> None:
+    def release(cls, name: str, *, holder: str) -> None:
         """Let the next one begin at once."""
-        cls.objects.filter(name=name, holder=holder).update(until=now())
+        cls.objects.filter(name=name, holder=holder).delete()
 
     @classmethod
     @contextmanager
-    def held(cls, name: str, *, seconds: float) -> Iterator[str]:
-        """Hold a lease while the block runs, as whom it yields; "" if somebody has it.
+    def held(
+        cls,
+        name: str,
+        *,
+        seconds: float | None = None,
+        on_renewal: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> Iterator["HeldLease | None"]:
+        """Hold a lease while the block runs; yield None if another process has it.
 
-        Whoever works for longer than `seconds` takes it again meanwhile.
+        `seconds` is how long it lasts when nobody renews it, HOLD_SECONDS by default.
         """
-        holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"[:64]
-        if not cls.take(name, holder=holder, seconds=seconds):
-            yield ""
+        held = HeldLease(name, seconds or conf.HOLD_SECONDS, on_renewal, monotonic)
+        if not held.renew():
+            yield None
             return
         try:
-            yield holder
+            yield held
         finally:
-            cls.give_back(name, holder=holder)
+            cls.release(name, holder=held.holder)
+
+
+class HeldLease:
+    """A lease in our hands. Work that may outlast it calls `keep` again and again."""
+
+    def __init__(
+        self,
+        name: str,
+        seconds: float,
+        on_renewal: Callable[[], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"[
+            -64:
+        ]
+        self._name, self._seconds = name, seconds
+        self._on_renewal, self._monotonic = on_renewal, monotonic
+        self._renewed_at = 0.0
+
+    def keep(self) -> bool:
+        """Renew the lease if it is time; return False when another process has it."""
+        if not self.is_due:
+            return True
+        self._on_renewal()
+        return self.renew()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the lease should be renewed now."""
+        pause = min(RENEW_SECONDS, self._seconds / 4)
+        return self._monotonic() - self._renewed_at > pause
+
+    def renew(self) -> bool:
+        """Take the lease for its seconds from now; return False if another has it."""
+        self._renewed_at = self._monotonic()
+        return Lease.take(self._name, holder=self.holder, seconds=self._seconds)

@@ -9,22 +9,19 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 from django.db import Error as DatabaseError
-from django.db import connections
 
 from jobs.lib import conf, egress
-from jobs.models import Delivery, Lease
+from jobs.models import Delivery, HeldLease
 from jobs.services.notifications import webhooks
 from jobs.services.notifications.webhooks import Outcome
-from jobs.shifts.loop.shift import is_ending
+from jobs.shifts import runner
+from jobs.shifts.runner import DatabaseThreads
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 LEASE = "courier"
 AT_ONCE = 64
 ANSWER_MAX_BYTES = 64 * 1024
@@ -34,26 +31,15 @@ RETRY_AFTER_MAX = 24 * 3600
 
 def work(seconds: float) -> bool:
     """Do one shift, unless another process has one; return whether it was done."""
-    if is_ending.is_set():
-        return False
-    with Lease.held(LEASE, seconds=conf.SHIFT_LEASE_SECONDS) as holder:
-        if holder:
-            asyncio.run(Courier(holder).run(seconds))
-    if holder:
-        connections.close_all()
-    return bool(holder)
-
-
-def _take(holder: str) -> bool:
-    return Lease.take(LEASE, holder=holder, seconds=conf.SHIFT_LEASE_SECONDS)
+    return runner.work(LEASE, lambda lease: Courier(lease).run(seconds))
 
 
 class Courier:
     """Sends what is due, while it holds the lease."""
 
-    def __init__(self, holder: str) -> None:
-        self._holder = holder
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="courier")
+    def __init__(self, lease: HeldLease) -> None:
+        self._lease = lease
+        self._in_db = DatabaseThreads("courier", 1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_the_way: Counter[str] = Counter()
 
@@ -61,8 +47,8 @@ class Courier:
         """Send until the time is over, the lease is lost, or the process ends."""
         until = time.monotonic() + seconds
         try:
-            while time.monotonic() < until and not is_ending.is_set():
-                if not await self._in_db(_take, self._holder):
+            while time.monotonic() < until and not runner.is_ending.is_set():
+                if not await self._in_db(self._lease.keep):
                     break
                 if not await self._tick():
                     await asyncio.sleep(conf.COURIER_TICK_SECONDS)
@@ -71,12 +57,7 @@ class Courier:
         finally:
             for task in self._tasks:
                 task.cancel()
-            self._thread.submit(connections.close_all)
-            self._thread.shutdown()
-
-    async def _in_db(self, function: Callable[..., T], *args: Any) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: function(*args))
+            self._in_db.close()
 
     async def _tick(self) -> bool:
         """Write messages, send those due; return whether there may be more."""

@@ -13,6 +13,7 @@ from jobs.services.lifecycle import tracking
 from jobs.shifts.loop import shift
 from tests.factories import make_endpoint, make_job
 from tests.loop.backend import HOLD
+from tests.loop.clock import SHIFT_SECONDS, SteppedClock
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 HOUR = timedelta(hours=1)
@@ -67,6 +68,28 @@ def test_a_submission_that_outlasts_its_shift_is_doubted_and_is_no_death(
     backend.let_go.set()
     job.refresh_from_db()
     assert (job.status, job.takes) == ("UNCONFIRMED", 2)
+
+
+def work_again(clock, seconds):
+    """What a thread of the same process does `seconds` later; the lease has run out."""
+    Lease.objects.update(until=now() - HOUR)
+    other = SteppedClock()
+    other.now = clock.now + seconds
+    return shift.work(SHIFT_SECONDS, other)
+
+
+def test_a_late_shift_is_not_replaced_by_its_own_process(work, stepped):
+    answers = []
+    assert work(lambda: answers.append(work_again(stepped, 80)))
+    assert answers == [False]
+    assert work()
+
+
+def test_a_shift_that_hangs_is_replaced_after_all(work, stepped):
+    answers = []
+    assert work(lambda: answers.append(work_again(stepped, 90)))
+    assert answers == [True]
+    assert work()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 from django.utils.timezone import now
 
 from jobs.models import Endpoint, Job, Lease
+from jobs.shifts import runner
 from jobs.shifts.loop import shift
 from tests.factories import make_job
 
@@ -29,8 +30,8 @@ def test_a_held_job_is_sent_and_asked_about_until_it_ends(work, backend, endpoin
 
 @pytest.fixture
 def is_ending():
-    yield shift.is_ending
-    shift.is_ending.clear()
+    yield runner.is_ending
+    runner.is_ending.clear()
 
 
 def test_a_process_that_is_to_end_begins_no_shift(work, is_ending):

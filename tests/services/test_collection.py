@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from jobs.lib import egress
-from jobs.models import Artifact, Job
+from jobs.models import Artifact, Job, Lease
 from jobs.services.files import embedded_files, saving
 from jobs.services.lifecycle import completion, reconcile
 from jobs.shifts.loop import actions
@@ -163,7 +163,8 @@ def test_fetching_begins_anew_after_a_death_without_leftovers(site, monkeypatch)
     site["/x.png"] = (200, PNG)
     job = job_with({"url": f"{site['base']}/x.png", "image": B64})
     job = Job.objects.select_related("endpoint").get(pk=job.pk)
-    saving.save(job, job.attempts.get(), saving.hold(job))  # and then the process died
+    with Lease.held("any") as lease:
+        saving.save(job, job.attempts.get(), lease)  # and then the process died
     completion.fetch(job)
     job.refresh_from_db()
     assert (job.status, names(job)) == ("COMPLETED", ["x.png", "image.png"])
@@ -184,9 +185,10 @@ def test_a_file_whose_saving_ends_processes_stops_after_three():
 
 def test_two_fetchers_do_not_meet():
     job = job_with({"image": B64})
-    assert saving.hold(job).take()
-    holders = []
-    other = threading.Thread(target=lambda: holders.append(saving.hold(job)))
-    other.start()
-    other.join()
-    assert not holders[0].take()
+    with Lease.held(f"collect-{job.pk.hex}"):
+        completion.fetch(job)
+    job.refresh_from_db()
+    assert job.status == "FINALIZING"
+    completion.fetch(job)
+    job.refresh_from_db()
+    assert (job.status, names(job)) == ("COMPLETED", ["image.png"])

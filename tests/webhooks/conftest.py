@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.models import Delivery
-from jobs.shifts import courier
+from jobs.shifts import courier, runner
 
 
 @pytest.fixture(autouse=True)
@@ -28,15 +28,15 @@ def deliver(monkeypatch):
         async def counted(self):
             more = await tick(self)
             if not more and not self._tasks and await self._in_db(done):
-                courier.is_ending.set()
+                runner.is_ending.set()
             return more
 
         monkeypatch.setattr(courier.Courier, "_tick", counted)
         try:
             assert courier.work(120)
-            assert courier.is_ending.is_set(), "the courier did not come to an end"
+            assert runner.is_ending.is_set(), "the courier did not come to an end"
         finally:
-            courier.is_ending.clear()
+            runner.is_ending.clear()
             monkeypatch.setattr(courier.Courier, "_tick", tick)
 
     return run

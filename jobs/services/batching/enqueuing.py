@@ -21,11 +21,10 @@ from django.utils.timezone import now
 from jobs.lib import conf, nudge
 from jobs.lib.errors import InvalidInput, TooLarge
 from jobs.lib.item_readers import TEXT_KEPT, Unreadable
-from jobs.models import Batch, BatchChunk, Endpoint, Upload
+from jobs.models import Batch, BatchChunk, Endpoint, HeldLease, Lease, Upload
 from jobs.services.batching import batch_inputs, item_sources
 from jobs.services.batching.item_sources import Item
 from jobs.services.files import references
-from jobs.services.leases import Hold
 from jobs.services.lifecycle import inputs
 from jobs.storage import StoreError
 
@@ -90,18 +89,13 @@ def enqueue(pk: UUID) -> None:
     def keep() -> None:
         here.update(enqueue_due_at=now() + timedelta(seconds=DUE_SECONDS))
 
-    hold = Hold(f"batch {pk.hex}", also=keep)
-    if not hold.take():
-        return
-    try:
-        batch = here.select_related("endpoint", "owner").first()
-        if batch is not None:
-            _try(batch, hold)
-    finally:
-        hold.release()
+    with Lease.held(f"batch {pk.hex}", on_renewal=keep) as lease:
+        batch = here.select_related("endpoint", "owner").first() if lease else None
+        if lease and batch:
+            _try(batch, lease)
 
 
-def _try(batch: Batch, hold: Hold) -> None:
+def _try(batch: Batch, lease: HeldLease) -> None:
     # First, so that a source that kills its reader is given up, too.
     row = Batch.objects.filter(pk=batch.pk)
     row.update(enqueue_tries=F("enqueue_tries") + 1)
@@ -109,7 +103,7 @@ def _try(batch: Batch, hold: Hold) -> None:
         _end(batch, batch.enqueue_error or "The items could not be read.")
         return
     try:
-        is_over = _read(batch, hold)
+        is_over = _read(batch, lease)
     except Unreadable as error:
         _end(batch, str(error))
     except StoreError as error:
@@ -121,13 +115,13 @@ def _try(batch: Batch, hold: Hold) -> None:
             nudge.enqueue(batch.pk)
 
 
-def _read(batch: Batch, hold: Hold) -> bool:
+def _read(batch: Batch, lease: HeldLease) -> bool:
     """Read for some seconds; return whether nothing is left to do."""
     until = time.monotonic() + TASK_SECONDS
     source, cursor = batch.source, batch.cursor
-    found = item_sources.read(source, cursor, batch.endpoint, hold.keep)
+    found = item_sources.read(source, cursor, batch.endpoint, lease.keep)
     for chunk in chunks(batch, found):
-        hold.keep()
+        lease.keep()
         if not _add(batch, chunk):
             return True  # cancelled, or somebody else was first
         if time.monotonic() > until:

@@ -98,7 +98,7 @@ def read(
     source: Json,
     cursor: Json,
     endpoint: Endpoint,
-    going_on: Callable[[], None] = lambda: None,
+    going_on: Callable[[], object] = lambda: None,
 ) -> Iterator[Item]:
     """Yield the items after `cursor` as they are written; raise `Unreadable`.
 
@@ -171,7 +171,7 @@ def _typed(text: str, schema: Any) -> Any:
 
 
 def _in_objects(
-    source: Json, cursor: Json, going_on: Callable[[], None]
+    source: Json, cursor: Json, going_on: Callable[[], object]
 ) -> Iterator[Item]:
     """Yield the JSON values of each file that is found; batches may span files."""
     opened = cursor.get("opened", "")

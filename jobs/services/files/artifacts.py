@@ -95,7 +95,7 @@ def forget(old: Artifact) -> None:
 
 
 def settle(
-    artifact: Artifact, file: dict[str, Any], going_on: Callable[[], None]
+    artifact: Artifact, file: dict[str, Any], going_on: Callable[[], object]
 ) -> str:
     """Compare a file in the bucket with a manifest's line; return what is wrong.
 

@@ -59,7 +59,7 @@ def _is_allowed(path: str, *, is_own: bool) -> bool:
 
 
 def paths(
-    source: Source, at: Cursor, going_on: Callable[[], None] = lambda: None
+    source: Source, at: Cursor, going_on: Callable[[], object] = lambda: None
 ) -> Iterator[tuple[str, Cursor]]:
     """Yield (path of a file that is wanted, where to go on after it).
 

@@ -8,7 +8,6 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import httpx
@@ -17,10 +16,9 @@ from django.conf import settings
 from jobs.lib import conf, egress
 from jobs.lib.egress import EgressRefused
 from jobs.lib.failpoints import failpoint
-from jobs.models import Artifact, Attempt, Job
+from jobs.models import Artifact, Attempt, HeldLease, Job
 from jobs.services.files import content_types, embedded_files
 from jobs.services.files.embedded_files import Found
-from jobs.services.leases import Hold
 from jobs.storage import StoreFull, current_name, store
 
 logger = logging.getLogger(__name__)
@@ -41,7 +39,7 @@ def files_of(job: Job) -> list[Found]:
     return [file for file in found if not file.url.startswith(own)]
 
 
-def save(job: Job, attempt: Attempt, hold: Hold) -> tuple[Any, list[str]]:
+def save(job: Job, attempt: Attempt, lease: HeldLease) -> tuple[Any, list[str]]:
     """Save every file; return the output without base64, and what was not saved.
 
     Begins anew after a crash: keys are the same, so nothing is left over. Raise
@@ -50,12 +48,12 @@ def save(job: Job, attempt: Attempt, hold: Hold) -> tuple[Any, list[str]]:
     output, notes = job.output, []
     taken: set[str] = set()
     for index, found in enumerate(files_of(job)):
-        hold.keep()
+        lease.keep()
         if index >= conf.COLLECT_MAX_FILES:
             notes.append(f"Only the first {conf.COLLECT_MAX_FILES} files were saved.")
             break
         try:
-            name = _save_one(attempt, index, found, taken, hold)
+            name = _save_one(attempt, index, found, taken, lease)
         except NotSaved as problem:
             where = ".".join(map(str, found.path)) or "output"
             notes.append(f"{where} could not be saved: {problem}.")
@@ -68,12 +66,12 @@ def save(job: Job, attempt: Attempt, hold: Hold) -> tuple[Any, list[str]]:
 
 
 def _save_one(
-    attempt: Attempt, index: int, found: Found, taken: set[str], hold: Hold
+    attempt: Attempt, index: int, found: Found, taken: set[str], lease: HeldLease
 ) -> str:
     key = f"out/{attempt.job_id.hex}/{attempt.number}/c{index}"
     for pause in (*TRY_PAUSES, None):
         try:
-            size, sha256, head = _store(key, found, hold)
+            size, sha256, head = _store(key, found, lease)
         except httpx.HTTPError as error:
             if pause is None:
                 raise NotSaved(f"no answer ({type(error).__name__})") from error
@@ -101,9 +99,9 @@ def _save_one(
     return name
 
 
-def _store(key: str, found: Found, hold: Hold) -> tuple[int, str, bytes]:
+def _store(key: str, found: Found, lease: HeldLease) -> tuple[int, str, bytes]:
     """Write one file; return (size, sha256, its first bytes)."""
-    measured = _Measured(_pieces(found), hold)
+    measured = _Measured(_pieces(found), lease)
     store().save(key, measured)
     return measured.size, measured.digest.hexdigest(), measured.head
 
@@ -111,8 +109,8 @@ def _store(key: str, found: Found, hold: Hold) -> tuple[int, str, bytes]:
 class _Measured:
     """The pieces of a file, measured on their way; keeps the job while they come."""
 
-    def __init__(self, pieces: Iterator[bytes], hold: Hold) -> None:
-        self._pieces, self._hold = pieces, hold
+    def __init__(self, pieces: Iterator[bytes], lease: HeldLease) -> None:
+        self._pieces, self._lease = pieces, lease
         self.digest, self.size, self.head = hashlib.sha256(), 0, b""
 
     def __iter__(self) -> Iterator[bytes]:
@@ -123,15 +121,9 @@ class _Measured:
             self.digest.update(piece)
             self.head = self.head or piece[: content_types.HEAD_BYTES]
             yield piece
-            self._hold.keep()
+            self._lease.keep()
         if not self.size:
             raise NotSaved("it is empty")
-
-
-def hold(job: Job) -> Hold:
-    """Return what to take before saving a job's files; it keeps the loop from asking."""
-    again = partial(job.look_again_in, conf.STEP_LEASE_SECONDS)
-    return Hold(f"collect-{job.pk.hex}", again)
 
 
 def _pieces(found: Found) -> Iterator[bytes]:

@@ -16,9 +16,8 @@ from django.utils.timezone import now
 
 from jobs.lib import conf, nudge
 from jobs.lib.errors import Conflict
-from jobs.models import Batch, Upload
+from jobs.models import Batch, Lease, Upload
 from jobs.services.files import content_types, filenames, image_sizes, quotas
-from jobs.services.leases import Hold
 from jobs.states import ACTIVE
 from jobs.storage import LOCAL, S3, StoreError, bucket, current_name, local, store
 
@@ -133,15 +132,12 @@ def verify(upload: Upload) -> None:
     if upload.size <= conf.VERIFY_INLINE_BYTES:
         _verify(upload, lambda: None)
         return
-    hold = Hold(f"verify-{upload.pk.hex}")
-    if hold.take():
-        try:
-            _verify(upload, hold.keep)
-        finally:
-            hold.release()
+    with Lease.held(f"verify-{upload.pk.hex}") as lease:
+        if lease:
+            _verify(upload, lease.keep)
 
 
-def _verify(upload: Upload, going_on: Callable[[], None]) -> None:
+def _verify(upload: Upload, going_on: Callable[[], object]) -> None:
     kept = store(upload.store)
     if kept.size(upload.key) != upload.size:
         reject(upload, "The stored file is not whole. Upload it again.")
@@ -165,7 +161,7 @@ def reject(upload: Upload, problem: str) -> None:
         store(upload.store).delete(upload.key)
 
 
-def _sha256(upload: Upload, going_on: Callable[[], None]) -> str:
+def _sha256(upload: Upload, going_on: Callable[[], object]) -> str:
     digest = hashlib.sha256()
     for piece in store(upload.store).chunks(upload.key, 0, upload.size):
         digest.update(piece)

@@ -2,15 +2,15 @@
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.utils.timezone import now
 
 from jobs.lib import conf, nudge
 from jobs.lib.failpoints import failpoint
-from jobs.models import Artifact, Attempt, Endpoint, Job
+from jobs.models import Artifact, Attempt, Endpoint, HeldLease, Job, Lease
 from jobs.services.files import artifacts, saving
-from jobs.services.leases import Hold
 from jobs.services.operations import alerts
 from jobs.states import Actor, JobStatus
 from jobs.storage import LOCAL, S3, StoreError, local
@@ -39,16 +39,23 @@ def collect(job: Job, attempt: Attempt | None = None) -> None:
 
 
 def fetch(job: Job) -> None:
-    """Save or check files where that may take minutes, then end the job."""
-    hold = saving.hold(job)
-    if job.status != JobStatus.FINALIZING or not hold.take():
-        return
+    """Save or check files where that may take minutes, then end the job.
+
+    While that goes on, the loop is kept from asking for it again.
+    """
+    again = partial(job.look_again_in, conf.STEP_LEASE_SECONDS)
+    with Lease.held(f"collect-{job.pk.hex}", on_renewal=again) as lease:
+        if job.status == JobStatus.FINALIZING and lease:
+            _fetch(job, lease)
+
+
+def _fetch(job: Job, lease: HeldLease) -> None:
     attempt = job.attempts.get(number=job.attempt_no)
     try:
         if attempt.manifest is not None:
-            _settle_in_bucket(job, attempt, hold)
+            _settle_in_bucket(job, attempt, lease)
         else:
-            output, notes = saving.save(job, attempt, hold)
+            output, notes = saving.save(job, attempt, lease)
             Attempt.objects.filter(pk=attempt.pk).update(notes=notes)
             _complete(job, attempt, output)
     except StoreError as error:
@@ -57,11 +64,9 @@ def fetch(job: Job) -> None:
         job.look_again_in(STORE_PAUSE_SECONDS)
     else:
         alerts.resolve(job.endpoint, alerts.STORE)
-    finally:
-        hold.release()
 
 
-def _settle_in_bucket(job: Job, attempt: Attempt, hold: Hold) -> None:
+def _settle_in_bucket(job: Job, attempt: Attempt, lease: HeldLease) -> None:
     """Compare what a worker sent to the bucket with its manifest."""
     manifest: dict[str, Any] = attempt.manifest or {}
     stored = {artifact.name: artifact for artifact in attempt.artifacts.all()}
@@ -69,7 +74,7 @@ def _settle_in_bucket(job: Job, attempt: Attempt, hold: Hold) -> None:
         artifact = stored.get(file["name"])
         problem = _mismatch(file, artifact)
         if artifact and artifact.store == S3:
-            problem = artifacts.settle(artifact, file, hold.keep)
+            problem = artifacts.settle(artifact, file, lease.keep)
         if problem:
             _fail(job, "bad_manifest", problem)
             return

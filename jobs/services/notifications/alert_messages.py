@@ -13,8 +13,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils.timezone import now
 
-from jobs.models import Alert, Webhook
-from jobs.services.leases import Hold
+from jobs.models import Alert, HeldLease, Lease, Webhook
 from jobs.services.notifications import webhooks
 
 logger = logging.getLogger(__name__)
@@ -24,25 +23,22 @@ AT_ONCE = 20
 
 def tell() -> int:
     """Tell of what is new; return of how many alerts. One at a time does it."""
-    hold = Hold("telling")
     untold = Q(told_at=None) | Q(resolved_at__isnull=False, over_told_at=None)
-    if not Alert.objects.filter(untold).exists() or not hold.take():
+    if not Alert.objects.filter(untold).exists():
         return 0
-    try:
-        return _tell_all(hold)
-    finally:
-        hold.release()
+    with Lease.held("alert-messages") as lease:
+        return _tell_all(lease) if lease else 0
 
 
-def _tell_all(hold: Hold) -> int:
+def _tell_all(lease: HeldLease) -> int:
     related = Alert.objects.select_related("endpoint")
     told = 0
     for alert in related.filter(told_at=None).order_by("raised_at")[:AT_ONCE]:
-        hold.keep()
+        lease.keep()
         told += _opened(alert)
     over = related.filter(resolved_at__isnull=False, over_told_at=None)
     for alert in over.filter(told_at__isnull=False).order_by("resolved_at")[:AT_ONCE]:
-        hold.keep()
+        lease.keep()
         told += _over(alert)
     return told
 

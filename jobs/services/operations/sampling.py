@@ -17,12 +17,11 @@ from django.utils.timezone import now
 from jobs.lib import conf
 from jobs.lib.errors import SlipwayError
 from jobs.lib.redaction import redacted
-from jobs.models import AccountSample, Endpoint, HealthSample, Job
+from jobs.models import AccountSample, Endpoint, HealthSample, Job, Lease
 from jobs.runpod import Health
 from jobs.runpod.account import Account
 from jobs.runpod.errors import Busy, EndpointNotFound, Refused, RunPodError
 from jobs.runpod.rest import RestAccount
-from jobs.services.leases import Hold
 from jobs.services.operations import (
     accounts,
     alerts,
@@ -49,20 +48,18 @@ def sample_due() -> int:
     One process and one thread at a time: when RunPod answers slowly, that must not take
     the threads which the loop needs.
     """
-    hold = Hold("sampling")
-    if not due() or not hold.take():
+    if not due():
         return 0
     until, looked = time.monotonic() + ROUND_SECONDS, 0
-    try:
+    with Lease.held("sampling") as lease:
+        if lease is None:
+            return 0
         for endpoint in due():
-            hold.keep()
-            if time.monotonic() > until:
+            if time.monotonic() > until or not lease.keep():
                 break
             if _claim(endpoint):
                 sample(endpoint)
                 looked += 1
-    finally:
-        hold.release()
     return looked
 
 

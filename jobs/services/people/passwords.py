@@ -18,8 +18,7 @@ from django.utils.http import urlsafe_base64_encode
 from django.utils.timezone import now
 
 from jobs.lib import nudge
-from jobs.models import PasswordReset
-from jobs.services.leases import Hold
+from jobs.models import Lease, PasswordReset
 from jobs.services.operations import audit
 
 logger = logging.getLogger(__name__)
@@ -38,18 +37,17 @@ def ask(email: str) -> None:
 def send_due() -> int:
     """Send what was asked for; return how many mails went out. One at a time does it."""
     PasswordReset.objects.filter(asked_at__lt=now() - KEPT).delete()
-    hold = Hold("password-resets")
     due = PasswordReset.objects.filter(sent_at=None, asked_at__gt=now() - GIVE_UP)
-    if not due.exists() or not hold.take():
+    if not due.exists():
         return 0
-    try:
-        sent = 0
+    sent = 0
+    with Lease.held("password-resets") as lease:
+        if lease is None:
+            return 0
         for asked in due.order_by("asked_at")[:AT_ONCE]:
-            hold.keep()
+            lease.keep()
             sent += _send(asked)
-        return sent
-    finally:
-        hold.release()
+    return sent
 
 
 def _send(asked: PasswordReset) -> int:

@@ -14,7 +14,7 @@ from jobs.runpod import RemoteJob
 from jobs.runpod.errors import Busy, NoAnswer, NotSent, RunPodError
 from jobs.services.lifecycle import attempts, reconcile, submission, sync, tracking
 from jobs.services.lifecycle.tracking import Poll
-from jobs.shifts.loop.clock import Clock
+from jobs.shifts.clock import Clock
 from jobs.shifts.loop.endpoint_state import Channel
 from jobs.shifts.loop.pace import NOT_FOUND_PAUSE, TROUBLE_PAUSE
 from jobs.states import REMOTE, JobStatus

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from jobs.shifts.loop.clock import CLOCK, Clock
+from jobs.shifts.clock import CLOCK, Clock
 
 IN_A_ROW = 5
 WINDOW_SECONDS = 60.0

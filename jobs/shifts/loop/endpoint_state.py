@@ -24,8 +24,8 @@ from jobs.runpod.errors import (
 from jobs.services.lifecycle import release, tracking
 from jobs.services.lifecycle.tracking import Poll
 from jobs.services.operations import alerts
+from jobs.shifts.clock import CLOCK, Clock
 from jobs.shifts.loop.breaker import Breaker
-from jobs.shifts.loop.clock import CLOCK, Clock
 from jobs.shifts.loop.pace import SAMPLES, Pace
 from jobs.shifts.loop.rate_budget import Budget
 from jobs.states import JobStatus

@@ -1,6 +1,6 @@
 """How many requests may leave: a token bucket."""
 
-from jobs.shifts.loop.clock import CLOCK, Clock
+from jobs.shifts.clock import CLOCK, Clock
 
 
 class Budget:

@@ -7,71 +7,57 @@ The row is the truth: nothing here is needed after a crash.
 import asyncio
 import logging
 import math
-import threading
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Coroutine
+from typing import Any
 from uuid import UUID
 
 import aiohttp
 from django.db import Error as DatabaseError
-from django.db import connection, connections
+from django.db import connection
 
 from jobs.lib import conf
-from jobs.models import Endpoint, Job, Lease
+from jobs.models import Endpoint, HeldLease, Job
 from jobs.runpod import AsyncEndpointClient
 from jobs.services.batching import batches
 from jobs.services.lifecycle import attempts, reconcile, release, sync, tracking
 from jobs.services.lifecycle.tracking import Work
 from jobs.services.operations import alerts, endpoints
+from jobs.shifts import runner
+from jobs.shifts.clock import CLOCK, Clock
 from jobs.shifts.loop.actions import Errands
-from jobs.shifts.loop.clock import CLOCK, Clock
 from jobs.shifts.loop.endpoint_state import OVER, Channel
 from jobs.shifts.loop.pace import SAMPLES, Pace
+from jobs.shifts.runner import DatabaseThreads
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 LEASE = "loop"
 THREADS = 4
 KEEP_ALIVE_SECONDS = 1.5  # less than any server's, so no request meets a closing door
 DRAIN_SECONDS = 4.0
 LOW_QUANTILE = 0.05
 LOSERS_AT_ONCE = 10
-# Set when this process is asked to end: shifts then end early.
-is_ending = threading.Event()
 # What this process has learned of each endpoint, from shift to shift.
 _known: dict[int, Channel] = {}
 
 
 def work(seconds: float, clock: Clock = CLOCK) -> bool:
     """Do one shift, unless another process has one; return whether it was done."""
-    if is_ending.is_set():
-        return False
-    with Lease.held(LEASE, seconds=conf.SHIFT_LEASE_SECONDS) as holder:
-        if holder:
-            asyncio.run(Shift(holder, clock).run(seconds))
-    if holder:
-        connections.close_all()
-    return bool(holder)
-
-
-def _take(holder: str) -> bool:
-    return Lease.take(LEASE, holder=holder, seconds=conf.SHIFT_LEASE_SECONDS)
+    return runner.work(LEASE, lambda lease: Shift(lease, clock).run(seconds), clock)
 
 
 class Shift:
     """The loop, while one process holds its lease."""
 
-    def __init__(self, holder: str, clock: Clock = CLOCK) -> None:
-        self._holder = holder
+    def __init__(self, lease: HeldLease, clock: Clock = CLOCK) -> None:
+        self._lease = lease
         self.clock = clock
         # SQLite has one writer: more threads would only wait for each other.
-        self._width = 1 if connection.vendor == "sqlite" else THREADS
-        self._threads = ThreadPoolExecutor(self._width, thread_name_prefix="loop")
+        width = 1 if connection.vendor == "sqlite" else THREADS
+        # Only the loop's own thread touches endpoint states; these get and return values.
+        self.in_db = DatabaseThreads("loop", width)
         self._channels: dict[int, Channel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[UUID] = set()
-        self._renewed_at = self.clock.monotonic()
         self._swept_at = self._fed_at = 0.0
         self.errands = Errands(self)
 
@@ -84,22 +70,14 @@ class Shift:
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar()
             ) as self._session:
                 await self.in_db(reconcile.doubt_orphans)
-                while self.clock.monotonic() < until and not is_ending.is_set():
-                    if not await self._has_lease():
+                while self.clock.monotonic() < until and not runner.is_ending.is_set():
+                    if self._lease.is_due and not await self.in_db(self._lease.keep):
                         break
                     await self._tick()
                     await self.clock.sleep(conf.TICK_SECONDS)
                 await self._drain()
         finally:
-            self._close_threads()
-
-    # Only this thread touches channels; database threads get and return values.
-    async def in_db(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run database work in one of the loop's threads."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._threads, lambda: function(*args, **kwargs)
-        )
+            self.in_db.close()
 
     def spawn(self, errand: Coroutine[Any, Any, None]) -> None:
         """Do something beside the ticks; its errors are its own."""
@@ -114,12 +92,6 @@ class Shift:
             logger.warning("database: %s", type(error).__name__)
         except Exception:
             logger.exception("an errand of the loop failed")
-
-    async def _has_lease(self) -> bool:
-        if self.clock.monotonic() - self._renewed_at < conf.SHIFT_LEASE_SECONDS / 4:
-            return True
-        self._renewed_at = self.clock.monotonic()
-        return await self.in_db(_take, self._holder)
 
     # --- one tick ---------------------------------------------------------------------
     async def _tick(self) -> None:
@@ -225,18 +197,6 @@ class Shift:
             task.cancel()
         if unanswered:
             await self.in_db(reconcile.doubt_unanswered, unanswered)
-
-    def _close_threads(self) -> None:
-        """Give every thread's database connection back."""
-        together = threading.Barrier(self._width)
-
-        def close() -> None:
-            together.wait(timeout=5)
-            connections.close_all()
-
-        for _ in range(self._width):
-            self._threads.submit(close)
-        self._threads.shutdown()
 
 
 def _pace_of(endpoint: Endpoint) -> Pace:
