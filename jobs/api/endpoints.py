@@ -16,6 +16,7 @@ from jobs.lib.errors import Conflict, NotFound
 from jobs.models import Endpoint
 from jobs.runpod.errors import RunPodError
 from jobs.services.money import costs, estimates
+from jobs.services.money.estimates import Estimate
 from jobs.services.operations import diagnosis
 from jobs.services.operations import endpoints as service
 
@@ -26,10 +27,10 @@ READ = needs("endpoints:read")
 @router.get("", auth=READ, response=EndpointPage, summary="List endpoints")
 def list_endpoints(request: ApiRequest) -> dict[str, Any]:
     """Return every endpoint."""
-    usual = service.usual_seconds()
     mine = request.auth.allows_endpoint
-    found = [one for one in Endpoint.objects.all() if mine(one.slug)]
-    return {"data": [_json(endpoint, usual) for endpoint in found]}
+    endpoints = [one for one in Endpoint.objects.all() if mine(one.slug)]
+    usual = estimates.usual_of(endpoints)
+    return {"data": [_json(each, usual.get(each.pk)) for each in endpoints]}
 
 
 @router.get(
@@ -46,7 +47,7 @@ def read_endpoint(request: ApiRequest, slug: str) -> dict[str, Any]:
     except RunPodError:
         health = None
     return {
-        **_json(endpoint, service.usual_seconds()),
+        **_json(endpoint, estimates.usual(endpoint)),
         "input_schema": endpoint.input_schema,
         "example_input": endpoint.example_input,
         "health": health,
@@ -123,12 +124,12 @@ def _diagnosis(endpoint: Endpoint, *, is_staff: bool) -> dict[str, Any] | None:
     }
 
 
-def _json(endpoint: Endpoint, usual: dict[int, float]) -> dict[str, Any]:
+def _json(endpoint: Endpoint, usual: Estimate | None) -> dict[str, Any]:
     return {
         "slug": endpoint.slug,
         "title": endpoint.title,
         "description": endpoint.description,
         "kind": endpoint.kind,
         "is_active": endpoint.is_active,
-        "usual_seconds": usual.get(endpoint.pk),
+        "usual_seconds": usual.seconds if usual else None,
     }

@@ -21,7 +21,6 @@ from jobs.services.files import downloads
 from jobs.services.lifecycle import completion, examples, explain, inputs, retention
 from jobs.services.lifecycle import jobs as service
 from jobs.services.money import budgets, estimates
-from jobs.services.operations import endpoints
 from jobs.states import JobStatus
 
 PAGE = 25
@@ -33,7 +32,7 @@ FORM = ["GET", "HEAD", "POST"]
 def home(request: HttpRequest) -> HttpResponse:
     """Show what can run, and what ran lately."""
     active = Endpoint.objects.filter(is_active=True)
-    usual = endpoints.usual_seconds()
+    usual = estimates.usual_of(active)
     cards = [(endpoint, usual.get(endpoint.pk)) for endpoint in active]
     recent = _visible(request).in_brief()[:5]
     return render(request, "home.html", {"cards": cards, "recent": recent})

@@ -1,12 +1,13 @@
 """How long a job will take and what it will cost, told before it ends."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.utils.timezone import now
 
-from jobs.services.money import costs, estimates
+from jobs.services.money import costs, estimates, run_times
 from tests.factories import (
     make_endpoint,
     make_job,
@@ -68,3 +69,60 @@ def test_programs_read_cost_eta_and_estimate(client):
     told = client.get(f"/api/v1/jobs/{waiting.pk}", headers=bearer).json()
     assert told["cost"] is None
     assert told["eta"] > told["created_at"]
+
+
+# --- the usual run time: one answer everywhere ------------------------------------------
+@pytest.fixture
+def rare():
+    """An endpoint with one job, before the newest two hundred of another."""
+    rare = priced("rare")
+    ended(30, endpoint=rare, at=now() - timedelta(days=1))
+    busy = priced("busy")
+    for _ in range(run_times.NEWEST + 1):
+        ended(10, endpoint=busy)
+    return rare
+
+
+def test_each_endpoint_has_its_own_newest_jobs(rare):
+    busy = priced("busy")
+    ended(9999, endpoint=busy, at=now() - timedelta(days=2))  # too old to count
+    usual = estimates.usual_of([rare, busy, priced("new")])
+    assert {pk: (each.seconds, each.jobs) for pk, each in usual.items()} == {
+        rare.pk: (30, 1),
+        busy.pk: (10, run_times.NEWEST),
+    }
+
+
+def test_pages_and_programs_say_the_same(rare, client):
+    alice = make_user()
+    bearer = {"Authorization": f"Bearer {make_key(alice)}"}
+    listed = client.get("/api/v1/endpoints", headers=bearer).json()["data"]
+    seconds = {endpoint["slug"]: endpoint["usual_seconds"] for endpoint in listed}
+    assert seconds == {"rare": 30, "busy": 10}
+    read = client.get("/api/v1/endpoints/rare", headers=bearer).json()
+    assert read["usual_seconds"] == 30
+    client.force_login(alice)
+    home = client.get("/").content.decode()
+    assert re.findall(r"usually ([\d.]+ s)", home) == ["10 s", "30 s"]
+    assert "usually 30 s" in client.get("/new/rare/").content.decode()
+
+
+def test_any_number_of_endpoints_takes_as_many_queries_as_one(
+    rare, django_assert_num_queries
+):
+    endpoints = [rare, *(priced(f"e{number}") for number in range(9))]
+    with django_assert_num_queries(3):  # and the prices
+        estimates.usual_of([rare])
+    estimates.cache.clear()
+    with django_assert_num_queries(3):
+        estimates.usual_of(endpoints)
+    with django_assert_num_queries(0):  # for half a minute
+        estimates.usual_of(endpoints)
+
+
+@pytest.mark.parametrize(("jobs", "seconds"), [(19, 0), (20, 2), (40, 3)])
+def test_a_low_quantile_needs_enough_jobs(jobs, seconds):
+    endpoint = priced()
+    for number in range(jobs):
+        ended(1 + number, endpoint=endpoint)
+    assert run_times.quantile(endpoint.pk, 0.05) == pytest.approx(seconds)

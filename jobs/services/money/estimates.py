@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,10 +15,8 @@ from django.utils.timezone import now
 
 from jobs.models import Endpoint, Job, Upload
 from jobs.services.files import references
-from jobs.services.money import costs
-from jobs.states import JobStatus
+from jobs.services.money import costs, run_times
 
-RECENT = 200
 SIMILAR = 20
 CACHED_SECONDS = 30
 LEAST_FRACTION = 0.02
@@ -34,18 +33,29 @@ class Estimate:
 
 
 def usual(endpoint: Endpoint) -> Estimate | None:
-    """Return what jobs of an endpoint usually take; None before the first.
+    """Return what jobs of an endpoint usually take; None before the first."""
+    return usual_of([endpoint]).get(endpoint.pk)
+
+
+def usual_of(endpoints: Iterable[Endpoint]) -> dict[int, Estimate]:
+    """Return {endpoint id: what its jobs usually take}, without those that had none.
 
     Looked up again after half a minute: every job's page asks.
     """
-    name = f"usual-{endpoint.pk}"
-    found = cache.get(name, False)
-    if found is False:
-        spans = _spans(endpoint)
-        found = _of([seconds for seconds, _ in spans], endpoint)
-        cache.set(name, found, CACHED_SECONDS)
-    told: Estimate | None = found
-    return told
+    names = {f"usual-{endpoint.pk}": endpoint for endpoint in endpoints}
+    estimates: dict[str, Estimate | None] = cache.get_many(names)
+    missing = {name: names[name].pk for name in names if name not in estimates}
+    if missing:
+        newest = run_times.newest(missing.values())
+        looked_up = {
+            name: _of([each.seconds for each in newest.get(pk, ())], names[name])
+            for name, pk in missing.items()
+        }
+        cache.set_many(looked_up, CACHED_SECONDS)
+        estimates |= looked_up
+    return {
+        names[name].pk: estimate for name, estimate in estimates.items() if estimate
+    }
 
 
 def similar(endpoint: Endpoint, input: dict[str, Any], owner: Any) -> Estimate | None:
@@ -82,23 +92,12 @@ def eta(job: Job, position: int | None) -> datetime | None:
 
 def _spans(endpoint: Endpoint) -> list[tuple[float, int]]:
     """Return (run seconds, bytes of its files) of the newest completed jobs."""
-    ended = Job.objects.filter(
-        endpoint=endpoint, status=JobStatus.COMPLETED, started_at__isnull=False
-    )
-    rows = list(
-        ended.order_by("-finished_at").values_list("pk", "started_at", "finished_at")[
-            :RECENT
-        ]
-    )
+    newest = run_times.newest([endpoint.pk]).get(endpoint.pk, [])
     sizes: dict[Any, int] = defaultdict(int)
-    through = Job.uploads.through.objects.filter(job__in=[pk for pk, _, _ in rows])
+    through = Job.uploads.through.objects.filter(job__in=[each.job for each in newest])
     for pk, size in through.values_list("job_id", "upload__size"):
         sizes[pk] += size or 0
-    return [
-        ((end - begin).total_seconds(), sizes[pk])
-        for pk, begin, end in rows
-        if begin and end
-    ]
+    return [(each.seconds, sizes[each.job]) for each in newest]
 
 
 def _of(seconds: list[float], endpoint: Endpoint) -> Estimate | None:

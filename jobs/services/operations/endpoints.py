@@ -1,8 +1,6 @@
 """Talking to endpoints: clients, purging, and what we remember of their troubles."""
 
-from collections import defaultdict
 from datetime import timedelta
-from statistics import median
 from typing import Any
 
 from django.db.models import F
@@ -15,8 +13,6 @@ from jobs.runpod.errors import RunPodError
 from jobs.services.operations import alerts, audit
 from jobs.states import JobStatus
 
-RECENT = 200
-ENOUGH = 20
 RELEASE_MARGIN = 10  # jobs that RunPod may hold beyond those its workers need
 
 
@@ -87,19 +83,6 @@ def ttl_seconds(endpoint: Endpoint) -> int:
     return int(conf.QUEUE_SECONDS + execution + conf.READING_MARGIN_SECONDS)
 
 
-def usual_seconds() -> dict[int, float]:
-    """Return {endpoint id: median run time} of the newest completed jobs."""
-    ended = Job.objects.filter(status=JobStatus.COMPLETED, started_at__isnull=False)
-    rows = ended.order_by("-finished_at").values_list(
-        "endpoint_id", "started_at", "finished_at"
-    )
-    spans: dict[int, list[float]] = defaultdict(list)
-    for endpoint, started, finished in rows[:RECENT]:
-        if started and finished:
-            spans[endpoint].append((finished - started).total_seconds())
-    return {endpoint: median(found) for endpoint, found in spans.items()}
-
-
 def release_window(endpoint: Endpoint, *, workers: int) -> int | None:
     """Return how many jobs RunPod may hold at once; None means any number."""
     if endpoint.release_window != 0:
@@ -113,18 +96,3 @@ def workers_of(endpoint: Endpoint) -> dict[str, Any]:
     with client_for(endpoint) as client:
         health = client.health()
     return {"workers": health.workers, "jobs": health.jobs}
-
-
-def run_time_quantile(endpoint_id: int, quantile: float) -> float:
-    """Return a low quantile of the endpoint's newest run times; 0 without enough."""
-    ended = Job.objects.filter(
-        endpoint_id=endpoint_id,
-        status=JobStatus.COMPLETED,
-        started_at__isnull=False,
-        finished_at__isnull=False,
-    )
-    rows = ended.order_by("-finished_at").values_list("started_at", "finished_at")
-    spans = sorted(
-        (end - start).total_seconds() for start, end in rows[:RECENT] if start and end
-    )
-    return spans[int(len(spans) * quantile)] if len(spans) >= ENOUGH else 0.0

@@ -21,6 +21,7 @@ from jobs.runpod import AsyncEndpointClient
 from jobs.services.batching import batches
 from jobs.services.lifecycle import attempts, reconcile, release, sync, tracking
 from jobs.services.lifecycle.tracking import Work
+from jobs.services.money import run_times
 from jobs.services.operations import alerts, endpoints
 from jobs.shifts import runner
 from jobs.shifts.clock import CLOCK, Clock
@@ -200,7 +201,7 @@ class Shift:
 
 
 def _pace_of(endpoint: Endpoint) -> Pace:
-    low = endpoints.run_time_quantile(endpoint.pk, LOW_QUANTILE)
+    low = run_times.quantile(endpoint.pk, LOW_QUANTILE)
     return Pace(tracking.recently_rung(endpoint, SAMPLES), low * 0.9)
 
 
