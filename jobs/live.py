@@ -21,8 +21,8 @@ from jobs.lib import conf
 from jobs.lib.threads import in_thread
 from jobs.models import ApiKey, Job
 from jobs.services.lifecycle.job_json import PREFETCHED, Json, job_json
-from jobs.services.lifecycle.jobs import WAITING, queue_positions
-from jobs.states import ENDS
+from jobs.services.lifecycle.jobs import queue_positions
+from jobs.states import ENDS, WAITING
 
 logger = logging.getLogger(__name__)
 CHECK_SECONDS = 5.0

@@ -33,50 +33,77 @@ class Actor(TextChoices):
     SWEEPER = "sweeper", "a deadline"
 
 
-S = JobStatus
-ENDS = frozenset({S.COMPLETED, S.FAILED, S.CANCELLED, S.TIMED_OUT})
-ACTIVE = frozenset(S) - ENDS
+# Sets of statuses have their names here, and no other module makes one.
+ENDS = frozenset(
+    {
+        JobStatus.COMPLETED,
+        JobStatus.FAILED,
+        JobStatus.CANCELLED,
+        JobStatus.TIMED_OUT,
+    }
+)
+NOT_COMPLETED = ENDS - {JobStatus.COMPLETED}
+# Ends that are somebody's fault; nobody asked for them.
+FAILURES = NOT_COMPLETED - {JobStatus.CANCELLED}
+ACTIVE = frozenset(JobStatus) - ENDS
+# A worker has it, or has had it and the result is being saved.
+RUNNING = frozenset({JobStatus.IN_PROGRESS, JobStatus.FINALIZING})
+WAITING = ACTIVE - RUNNING
+# Waiting in line: with us, or at the backend.
+QUEUED = frozenset({JobStatus.PENDING, JobStatus.IN_QUEUE})
+# Waiting, and no backend has said that it has the job.
+HELD = WAITING - {JobStatus.IN_QUEUE}
+# Waiting, and no longer held by us alone.
+HANDED_OVER = WAITING - {JobStatus.PENDING}
 # RunPod may have the job, so only RunPod can say that it ended.
-REMOTE = frozenset({S.UNCONFIRMED, S.IN_QUEUE, S.IN_PROGRESS})
+REMOTE = frozenset({JobStatus.UNCONFIRMED, JobStatus.IN_QUEUE, JobStatus.IN_PROGRESS})
+# RunPod may have the job, or will in a moment: these take room in its release window.
+AT_BACKEND = REMOTE | {JobStatus.SUBMITTING}
+# A manifest is still welcome.
+AWAITING_RESULT = ACTIVE - {JobStatus.FINALIZING}
+# Their next step may need no remote call.
+LOCAL_STEPS = frozenset(
+    {JobStatus.SUBMITTING, JobStatus.UNCONFIRMED, JobStatus.FINALIZING}
+)
 
 MOVES: dict[tuple[JobStatus, JobStatus], frozenset[Actor]] = {
     pair: frozenset(actors)
     for pair, actors in {
-        (S.PENDING, S.SUBMITTING): {Actor.SUBMITTER},
-        (S.PENDING, S.CANCELLED): {Actor.USER, Actor.SYNC},
+        (JobStatus.PENDING, JobStatus.SUBMITTING): {Actor.SUBMITTER},
+        (JobStatus.PENDING, JobStatus.CANCELLED): {Actor.USER, Actor.SYNC},
         # An earlier attempt, given up for lost, delivers after all.
-        (S.PENDING, S.FINALIZING): {Actor.SYNC},
-        (S.PENDING, S.TIMED_OUT): {Actor.SWEEPER},
+        (JobStatus.PENDING, JobStatus.FINALIZING): {Actor.SYNC},
+        (JobStatus.PENDING, JobStatus.TIMED_OUT): {Actor.SWEEPER},
         # An item of a batch that is no usable input.
-        (S.PENDING, S.FAILED): {Actor.SUBMITTER},
-        (S.SUBMITTING, S.IN_QUEUE): {Actor.SUBMITTER},
-        (S.SUBMITTING, S.PENDING): {Actor.SUBMITTER},
-        (S.SUBMITTING, S.FAILED): {Actor.SUBMITTER},
+        (JobStatus.PENDING, JobStatus.FAILED): {Actor.SUBMITTER},
+        (JobStatus.SUBMITTING, JobStatus.IN_QUEUE): {Actor.SUBMITTER},
+        (JobStatus.SUBMITTING, JobStatus.PENDING): {Actor.SUBMITTER},
+        (JobStatus.SUBMITTING, JobStatus.FAILED): {Actor.SUBMITTER},
         # A worker may be done before we have written down RunPod's answer.
-        (S.SUBMITTING, S.FINALIZING): {Actor.SYNC},
-        (S.SUBMITTING, S.UNCONFIRMED): {Actor.SUBMITTER, Actor.SWEEPER},
-        (S.UNCONFIRMED, S.IN_QUEUE): {Actor.SYNC},
-        (S.UNCONFIRMED, S.IN_PROGRESS): {Actor.SYNC},
-        (S.UNCONFIRMED, S.FINALIZING): {Actor.SYNC},
-        (S.UNCONFIRMED, S.PENDING): {Actor.SWEEPER},
-        (S.UNCONFIRMED, S.FAILED): {Actor.SWEEPER, Actor.SYNC},
-        (S.UNCONFIRMED, S.CANCELLED): {Actor.SWEEPER, Actor.SYNC},
-        (S.UNCONFIRMED, S.TIMED_OUT): {Actor.SYNC, Actor.SWEEPER},
-        (S.IN_QUEUE, S.IN_PROGRESS): {Actor.SYNC},
-        (S.IN_PROGRESS, S.IN_QUEUE): {Actor.SYNC},
+        (JobStatus.SUBMITTING, JobStatus.FINALIZING): {Actor.SYNC},
+        (JobStatus.SUBMITTING, JobStatus.UNCONFIRMED): {Actor.SUBMITTER, Actor.SWEEPER},
+        (JobStatus.UNCONFIRMED, JobStatus.IN_QUEUE): {Actor.SYNC},
+        (JobStatus.UNCONFIRMED, JobStatus.IN_PROGRESS): {Actor.SYNC},
+        (JobStatus.UNCONFIRMED, JobStatus.FINALIZING): {Actor.SYNC},
+        (JobStatus.UNCONFIRMED, JobStatus.PENDING): {Actor.SWEEPER},
+        (JobStatus.UNCONFIRMED, JobStatus.FAILED): {Actor.SWEEPER, Actor.SYNC},
+        (JobStatus.UNCONFIRMED, JobStatus.CANCELLED): {Actor.SWEEPER, Actor.SYNC},
+        (JobStatus.UNCONFIRMED, JobStatus.TIMED_OUT): {Actor.SYNC, Actor.SWEEPER},
+        (JobStatus.IN_QUEUE, JobStatus.IN_PROGRESS): {Actor.SYNC},
+        (JobStatus.IN_PROGRESS, JobStatus.IN_QUEUE): {Actor.SYNC},
         **{
             (source, target): actors
-            for source in (S.IN_QUEUE, S.IN_PROGRESS)
+            for source in (JobStatus.IN_QUEUE, JobStatus.IN_PROGRESS)
             for target, actors in {
-                S.FINALIZING: {Actor.SYNC},
-                S.PENDING: {Actor.SYNC},
-                S.FAILED: {Actor.SYNC, Actor.SWEEPER},
-                S.CANCELLED: {Actor.SYNC},
-                S.TIMED_OUT: {Actor.SYNC, Actor.SWEEPER},
+                JobStatus.FINALIZING: {Actor.SYNC},
+                JobStatus.PENDING: {Actor.SYNC},
+                JobStatus.FAILED: {Actor.SYNC, Actor.SWEEPER},
+                JobStatus.CANCELLED: {Actor.SYNC},
+                JobStatus.TIMED_OUT: {Actor.SYNC, Actor.SWEEPER},
             }.items()
         },
-        (S.FINALIZING, S.COMPLETED): {Actor.COLLECTOR},
-        (S.FINALIZING, S.FAILED): {Actor.COLLECTOR, Actor.SWEEPER},
+        (JobStatus.FINALIZING, JobStatus.COMPLETED): {Actor.COLLECTOR},
+        (JobStatus.FINALIZING, JobStatus.FAILED): {Actor.COLLECTOR, Actor.SWEEPER},
     }.items()
 }
 
@@ -92,13 +119,13 @@ class Reason(TextChoices):
 
 # What a backend may answer as `status`. Anything else means "running, told otherwise".
 REMOTE_WORDS = {
-    "IN_QUEUE": S.IN_QUEUE,
-    "IN_PROGRESS": S.IN_PROGRESS,
-    "RUNNING": S.IN_PROGRESS,
-    "COMPLETED": S.COMPLETED,
-    "FAILED": S.FAILED,
-    "CANCELLED": S.CANCELLED,
-    "TIMED_OUT": S.TIMED_OUT,
+    "IN_QUEUE": JobStatus.IN_QUEUE,
+    "IN_PROGRESS": JobStatus.IN_PROGRESS,
+    "RUNNING": JobStatus.IN_PROGRESS,
+    "COMPLETED": JobStatus.COMPLETED,
+    "FAILED": JobStatus.FAILED,
+    "CANCELLED": JobStatus.CANCELLED,
+    "TIMED_OUT": JobStatus.TIMED_OUT,
 }
 
 

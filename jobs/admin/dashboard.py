@@ -7,9 +7,8 @@ from django.http import HttpRequest
 
 from jobs.services.money import dashboard as service
 from jobs.services.money.dashboard import RANGES, Series
-from jobs.states import JobStatus
+from jobs.states import RUNNING
 
-RUNNING = (JobStatus.IN_PROGRESS, JobStatus.FINALIZING)
 # Told apart in light and dark, and by people who do not see red or green.
 COLOURS = {
     "completed": "#2f9e6e",

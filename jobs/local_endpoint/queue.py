@@ -16,8 +16,7 @@ from jobs.lib import conf, nudge
 from jobs.models.endpoint import Endpoint
 from jobs.models.queue_item import QueueChunk, QueueItem
 
-S = QueueItem.Status
-WAITING_OR_RUNNING = (S.IN_QUEUE, S.IN_PROGRESS)
+WAITING_OR_RUNNING = (QueueItem.Status.IN_QUEUE, QueueItem.Status.IN_PROGRESS)
 # RunPod's defaults, in milliseconds [D send-requests.mdx].
 DEFAULT_TTL = 24 * 3600 * 1000
 DEFAULT_EXECUTION_TIMEOUT = 600 * 1000
@@ -47,13 +46,15 @@ def find(slug: str, id: str) -> QueueItem | None:
 
 def has_waiting(queue: str) -> bool:
     """Whether there may be something to take: what an idle worker asks all the time."""
-    return QueueItem.objects.filter(queue=queue, status=S.IN_QUEUE).exists()
+    return QueueItem.objects.filter(
+        queue=queue, status=QueueItem.Status.IN_QUEUE
+    ).exists()
 
 
 def take(queue: str, worker_id: str, count: int) -> list[QueueItem]:
     """Hand the oldest waiting items to a worker, at most `count`."""
     waiting = QueueItem.objects.filter(
-        queue=queue, status=S.IN_QUEUE, expires_at__gt=now()
+        queue=queue, status=QueueItem.Status.IN_QUEUE, expires_at__gt=now()
     ).order_by("created_at", "pk")
     taken: list[QueueItem] = []
     for item in waiting[: count + 8]:  # a few more: others may be first
@@ -65,7 +66,7 @@ def take(queue: str, worker_id: str, count: int) -> list[QueueItem]:
 def _claim(item: QueueItem, worker_id: str) -> bool:
     at = now()
     changes = {
-        "status": S.IN_PROGRESS,
+        "status": QueueItem.Status.IN_PROGRESS,
         "worker_id": worker_id,
         "taken_at": at,
         "lease_until": at + timedelta(seconds=conf.ITEM_ACK_SECONDS),
@@ -73,7 +74,7 @@ def _claim(item: QueueItem, worker_id: str) -> bool:
         "is_stop_wanted": False,
     }
     here = QueueItem.objects.filter(
-        pk=item.pk, status=S.IN_QUEUE, deliveries=item.deliveries
+        pk=item.pk, status=QueueItem.Status.IN_QUEUE, deliveries=item.deliveries
     )
     if not here.update(**changes):
         return False
@@ -85,7 +86,10 @@ def _claim(item: QueueItem, worker_id: str) -> bool:
 def progress(slug: str, id: str, worker_id: str, output: Any) -> None:
     """Keep the newest progress as `output`, while the item runs and only then."""
     QueueItem.objects.filter(
-        endpoint_slug=slug, pk=id, worker_id=worker_id, status=S.IN_PROGRESS
+        endpoint_slug=slug,
+        pk=id,
+        worker_id=worker_id,
+        status=QueueItem.Status.IN_PROGRESS,
     ).update(output=output, has_output=True)
 
 
@@ -101,13 +105,16 @@ def finish(slug: str, id: str, worker_id: str, answer: dict[str, Any]) -> bool:
         if item is None:
             return False
         ended = QueueItem.objects.filter(pk=id, status__in=WAITING_OR_RUNNING).update(
-            status=S.FAILED if has_failed else S.COMPLETED,
+            status=QueueItem.Status.FAILED
+            if has_failed
+            else QueueItem.Status.COMPLETED,
             output=answer.get("output"),
             has_output="output" in answer,
             error=answer.get("error"),
             ended_at=now(),
             # Somebody else is still at it: tell that worker to stop.
-            is_stop_wanted=item.status == S.IN_PROGRESS and item.worker_id != worker_id,
+            is_stop_wanted=item.status == QueueItem.Status.IN_PROGRESS
+            and item.worker_id != worker_id,
         )
         if ended:
             nudge.queue_item(id)
@@ -135,10 +142,10 @@ def cancel(slug: str, id: str) -> None:
     """End a waiting item, or a running one and have its worker stopped."""
     with transaction.atomic():
         here = QueueItem.objects.filter(endpoint_slug=slug, pk=id)
-        ended = here.filter(status=S.IN_QUEUE).update(
-            status=S.CANCELLED, ended_at=now()
-        ) or here.filter(status=S.IN_PROGRESS).update(
-            status=S.CANCELLED, ended_at=now(), is_stop_wanted=True
+        ended = here.filter(status=QueueItem.Status.IN_QUEUE).update(
+            status=QueueItem.Status.CANCELLED, ended_at=now()
+        ) or here.filter(status=QueueItem.Status.IN_PROGRESS).update(
+            status=QueueItem.Status.CANCELLED, ended_at=now(), is_stop_wanted=True
         )
         if ended:
             nudge.queue_item(id)
@@ -148,9 +155,11 @@ def retry(slug: str, id: str) -> bool:
     """Queue a failed or timed out item again; its old output is dropped."""
     return bool(
         QueueItem.objects.filter(
-            endpoint_slug=slug, pk=id, status__in=[S.FAILED, S.TIMED_OUT]
+            endpoint_slug=slug,
+            pk=id,
+            status__in=[QueueItem.Status.FAILED, QueueItem.Status.TIMED_OUT],
         ).update(
-            status=S.IN_QUEUE,
+            status=QueueItem.Status.IN_QUEUE,
             output=None,
             has_output=False,
             error=None,
@@ -163,7 +172,9 @@ def retry(slug: str, id: str) -> bool:
 
 def purge(slug: str) -> int:
     """Forget the waiting items of an endpoint; running ones go on."""
-    waiting = QueueItem.objects.filter(endpoint_slug=slug, status=S.IN_QUEUE)
+    waiting = QueueItem.objects.filter(
+        endpoint_slug=slug, status=QueueItem.Status.IN_QUEUE
+    )
     return waiting.delete()[1].get("jobs.QueueItem", 0)
 
 
@@ -206,20 +217,24 @@ def release(worker_id: str) -> None:
 
 def expire(at: datetime) -> None:
     """End, requeue and forget what is over at the time `at`. Called by a sweep."""
-    running = QueueItem.objects.filter(status=S.IN_PROGRESS)
+    running = QueueItem.objects.filter(status=QueueItem.Status.IN_PROGRESS)
     for item in running.filter(lease_until__lte=at):
         if _deadline(item) > at:
             _give_up(item)
     for item in running.defer("input", "output"):
         if _deadline(item) <= at:
-            _end(item, S.TIMED_OUT, "job timed out: over its execution time")
+            _end(
+                item,
+                QueueItem.Status.TIMED_OUT,
+                "job timed out: over its execution time",
+            )
     old = at - timedelta(seconds=conf.ITEM_RESULT_SECONDS)
     QueueItem.objects.filter(Q(expires_at__lte=at) | Q(ended_at__lte=old)).delete()
 
 
 def busy_workers(queue: str) -> set[str]:
     """Return the ids of the workers that hold an item of this queue."""
-    held = QueueItem.objects.filter(queue=queue, status=S.IN_PROGRESS)
+    held = QueueItem.objects.filter(queue=queue, status=QueueItem.Status.IN_PROGRESS)
     return set(held.values_list("worker_id", flat=True))
 
 
@@ -228,10 +243,11 @@ def counts(slug: str) -> dict[str, int]:
     rows = QueueItem.objects.filter(endpoint_slug=slug).values_list("status")
     by_status = dict(rows.annotate(n=Count("pk")).order_by())
     return {
-        "completed": by_status.get(S.COMPLETED, 0),
-        "failed": by_status.get(S.FAILED, 0) + by_status.get(S.TIMED_OUT, 0),
-        "inProgress": by_status.get(S.IN_PROGRESS, 0),
-        "inQueue": by_status.get(S.IN_QUEUE, 0),
+        "completed": by_status.get(QueueItem.Status.COMPLETED, 0),
+        "failed": by_status.get(QueueItem.Status.FAILED, 0)
+        + by_status.get(QueueItem.Status.TIMED_OUT, 0),
+        "inProgress": by_status.get(QueueItem.Status.IN_PROGRESS, 0),
+        "inQueue": by_status.get(QueueItem.Status.IN_QUEUE, 0),
         "retried": QueueItem.objects.filter(
             endpoint_slug=slug, deliveries__gt=1
         ).count(),
@@ -242,23 +258,29 @@ def _give_up(item: QueueItem) -> None:
     """Redeliver an item whose worker is lost, once; then fail it, as RunPod does."""
     if item.deliveries < conf.ITEM_MAX_DELIVERIES:
         QueueItem.objects.filter(
-            pk=item.pk, status=S.IN_PROGRESS, deliveries=item.deliveries
-        ).update(status=S.IN_QUEUE, worker_id="", lease_until=None)
+            pk=item.pk, status=QueueItem.Status.IN_PROGRESS, deliveries=item.deliveries
+        ).update(status=QueueItem.Status.IN_QUEUE, worker_id="", lease_until=None)
         return
-    _end(item, S.FAILED, f"job timed out after {item.deliveries - 1} retries")
+    _end(
+        item,
+        QueueItem.Status.FAILED,
+        f"job timed out after {item.deliveries - 1} retries",
+    )
 
 
 def _end(item: QueueItem, status: QueueItem.Status, error: str) -> None:
     with transaction.atomic():
         ended = QueueItem.objects.filter(
-            pk=item.pk, status=S.IN_PROGRESS, deliveries=item.deliveries
+            pk=item.pk, status=QueueItem.Status.IN_PROGRESS, deliveries=item.deliveries
         ).update(status=status, error=error, ended_at=now(), is_stop_wanted=True)
         if ended:
             nudge.queue_item(item.pk)
 
 
 def _held(worker_id: str) -> Any:
-    return QueueItem.objects.filter(worker_id=worker_id, status=S.IN_PROGRESS)
+    return QueueItem.objects.filter(
+        worker_id=worker_id, status=QueueItem.Status.IN_PROGRESS
+    )
 
 
 def _deadline(item: QueueItem) -> datetime:

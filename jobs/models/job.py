@@ -20,7 +20,7 @@ from jobs.models.endpoint import Endpoint
 from jobs.models.ids import new_id
 from jobs.models.prepared import Prepared
 from jobs.models.upload import Upload
-from jobs.states import ACTIVE, ENDS, Actor, JobStatus, Reason, check_move
+from jobs.states import ACTIVE, ENDS, FAILURES, Actor, JobStatus, Reason, check_move
 
 logger = logging.getLogger(__name__)
 
@@ -209,7 +209,7 @@ class Job(models.Model):
             models.Index(
                 fields=["finished_at"],
                 name="job_failed",
-                condition=Q(status__in=["FAILED", "TIMED_OUT"]),
+                condition=Q(status__in=sorted(FAILURES)),
             ),
             models.Index(
                 fields=["finished_at", "endpoint", "status"],

@@ -17,15 +17,14 @@ from jobs.models.ids import new_id
 from jobs.models.job import Job
 from jobs.states import JobStatus
 
-S = JobStatus
 # What happens to a job, by the status it has come to.
 EVENT_TYPES = {
-    S.PENDING: "job.queued",
-    S.IN_PROGRESS: "job.started",
-    S.COMPLETED: "job.completed",
-    S.FAILED: "job.failed",
-    S.CANCELLED: "job.cancelled",
-    S.TIMED_OUT: "job.timed_out",
+    JobStatus.PENDING: "job.queued",
+    JobStatus.IN_PROGRESS: "job.started",
+    JobStatus.COMPLETED: "job.completed",
+    JobStatus.FAILED: "job.failed",
+    JobStatus.CANCELLED: "job.cancelled",
+    JobStatus.TIMED_OUT: "job.timed_out",
 }
 END_TYPES = tuple(EVENT_TYPES.values())[2:]
 # What a batch has come to, by its status.

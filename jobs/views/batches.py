@@ -16,12 +16,12 @@ from jobs.models import Batch, Job, Upload
 from jobs.services.batching import batch_json
 from jobs.services.batching import batches as service
 from jobs.services.files import references
-from jobs.states import ACTIVE, JobStatus
+from jobs.states import ACTIVE, FAILURES, JobStatus
 
 PAGE, ITEMS = 25, 50
 SHOWN = 160
 STATUSES = {
-    "failed": batch_json.FAILED,
+    "failed": FAILURES,
     "completed": [JobStatus.COMPLETED],
     "active": ACTIVE,
     "cancelled": [JobStatus.CANCELLED],

@@ -16,9 +16,10 @@ import httpx
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 
+from jobs.states import ENDS
+
 READY_SECONDS = 90
 JOB_SECONDS = 180
-ENDS = {"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"}
 SAMPLE = "portrait-clip.mp4"
 
 

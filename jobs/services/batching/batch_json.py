@@ -15,11 +15,8 @@ from django.utils.timezone import now
 
 from jobs.models import Batch, Job
 from jobs.services.money import costs
-from jobs.states import ACTIVE, JobStatus
+from jobs.states import ACTIVE, FAILURES, NOT_COMPLETED, JobStatus
 
-S = JobStatus
-FAILED = (S.FAILED, S.TIMED_OUT)
-AGAIN = (*FAILED, S.CANCELLED)
 KINDS = ("waiting", "active", "completed", "failed", "cancelled", "deleted")
 # An item that was no usable input: to run it again as it is would be no use.
 BAD_ITEM = "bad_item"
@@ -86,9 +83,9 @@ def counts(batches: list[Batch]) -> dict[Any, Counter[str]]:
 def _kind(status: str) -> str:
     if status in ACTIVE:
         return "active"
-    if status in FAILED:
+    if status in FAILURES:
         return "failed"
-    return "completed" if status == S.COMPLETED else "cancelled"
+    return "completed" if status == JobStatus.COMPLETED else "cancelled"
 
 
 def status_of(batch: Batch, counted: Counter[str]) -> str:
@@ -117,7 +114,9 @@ def _open_status(batch: Batch, counted: Counter[str]) -> str:
 
 
 def _completion_failed(batch: Batch) -> bool:
-    return batch.completion is not None and batch.completion.status != S.COMPLETED
+    return (
+        batch.completion is not None and batch.completion.status != JobStatus.COMPLETED
+    )
 
 
 def speed(batch: Batch, counted: Counter[str]) -> Speed:
@@ -204,13 +203,13 @@ def detail(batch: Batch, counted: Counter[str]) -> dict[str, Any]:
 
 def retryable(batch: Batch) -> int:
     """Return how many items have no result and may be run again."""
-    ended = batch.jobs.filter(is_replaced=False, status__in=AGAIN)
+    ended = batch.jobs.filter(is_replaced=False, status__in=NOT_COMPLETED)
     return ended.exclude(error_code=BAD_ITEM).count()
 
 
 def failures(batch: Batch) -> list[FailureGroup]:
     """Return the failed items of a batch, grouped by message, most frequent first."""
-    failed = batch.jobs.filter(is_replaced=False, status__in=FAILED).order_by()
+    failed = batch.jobs.filter(is_replaced=False, status__in=FAILURES).order_by()
     rows = failed.values_list("error_code", "error_signature").annotate(
         number=Count("pk"), first=Min("batch_index"), example=Min("error_message")
     )

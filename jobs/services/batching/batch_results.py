@@ -12,17 +12,17 @@ from pydantic_core import to_json
 
 from jobs.lib.errors import TooLarge
 from jobs.models import Artifact, Batch, Job
-from jobs.services.batching.batch_json import FAILED
 from jobs.services.files import filenames
 from jobs.services.lifecycle import completion
 from jobs.services.lifecycle.job_json import PREFETCHED, job_json
+from jobs.states import FAILURES
 from jobs.storage import StoreError, store
 
 AT_ONCE = 50  # an input may be 8 MiB
 SHOWN = ("id", "status", "input", "output", "outputs", "error", "metadata")
 # Each file costs half a kilobyte of memory: a zip ends with a list of what is in it.
 MAX_FILES = 100_000
-ONLY_FAILED = Q(status__in=FAILED)
+ONLY_FAILED = Q(status__in=FAILURES)
 ZIP64_BYTES = 2**31
 
 

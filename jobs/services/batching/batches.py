@@ -23,11 +23,9 @@ from jobs.services.lifecycle import jobs as single
 from jobs.services.lifecycle import release
 from jobs.services.money import budgets
 from jobs.services.notifications import webhooks
-from jobs.states import ACTIVE, Actor, JobStatus
+from jobs.states import ACTIVE, NOT_COMPLETED, Actor, JobStatus
 
 logger = logging.getLogger(__name__)
-S = JobStatus
-AGAIN = batch_json.AGAIN
 AT_ONCE = 200
 FILE_DELETED = "A file of this item was deleted before its turn came."
 Json = dict[str, Any]
@@ -195,7 +193,7 @@ def _write(batch: Batch, rows: list[_Row]) -> None:
         problem = row.problem or (FILE_DELETED if is_gone else "")
         if problem:
             told = {"error_code": batch_json.BAD_ITEM, "error_message": problem}
-            job.advance(S.FAILED, by=Actor.SUBMITTER, **told)
+            job.advance(JobStatus.FAILED, by=Actor.SUBMITTER, **told)
 
 
 def _turns(batch: Batch) -> Callable[[Endpoint], int]:
@@ -254,7 +252,9 @@ def retry_failed(batch: Batch, only: dict[str, str] | None = None) -> int:
 
 
 def _to_retry(batch: Batch) -> QuerySet[Job]:
-    failed = batch.jobs.filter(is_replaced=False, status__in=AGAIN, **batch.retry_only)
+    failed = batch.jobs.filter(
+        is_replaced=False, status__in=NOT_COMPLETED, **batch.retry_only
+    )
     ended = failed.filter(finished_at__lte=batch.retry_requested_at)
     return ended.exclude(error_code=batch_json.BAD_ITEM)
 
@@ -290,7 +290,7 @@ def _room(batch: Batch) -> int:
 def _reopen(here: QuerySet[Batch], *, has_items: bool) -> None:
     """Have the loop go on with a batch; what came after its items only if that failed."""
     batch = here.select_related("completion").get()
-    again = batch.completion and batch.completion.status in AGAIN
+    again = batch.completion and batch.completion.status in NOT_COMPLETED
     goes_on = batch.cancel_requested_at is not None
     if has_items or again or goes_on:
         changes: Json = {}

@@ -8,7 +8,7 @@ from django.db.models import Avg, Count, F, Q
 from jobs.models import Attempt, Batch
 from jobs.services.batching import batch_json
 from jobs.services.lifecycle import batch_envelope
-from jobs.states import ACTIVE, JobStatus
+from jobs.states import ACTIVE, RUNNING, JobStatus
 
 Json = dict[str, Any]
 
@@ -81,6 +81,6 @@ def _worker_counts(batch: Batch) -> dict[str, int]:
     rows = batch.jobs.filter(status__in=ACTIVE).order_by().values_list("status")
     counts: Counter[str] = Counter()
     for status, number in rows.annotate(Count("pk")):
-        is_running = status in {JobStatus.IN_PROGRESS, JobStatus.FINALIZING}
+        is_running = status in RUNNING
         counts["running" if is_running else "pending"] += number
     return dict(counts)

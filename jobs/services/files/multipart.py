@@ -11,8 +11,6 @@ from jobs.models import Upload
 from jobs.services.files import uploads
 from jobs.storage import S3, BadParts, NoSuchMultipart, Part, bucket
 
-S = Upload.Status
-
 
 @dataclass(frozen=True)
 class PartLink:
@@ -48,7 +46,7 @@ def links(upload: Upload, numbers: list[int]) -> list[PartLink]:
 
 def arrived(upload: Upload) -> list[Part]:
     """Return the parts that the bucket has whole, as it says itself."""
-    if upload.status != S.UPLOADING or upload.store != S3:
+    if upload.status != Upload.Status.UPLOADING or upload.store != S3:
         return []
     try:
         found = bucket().parts(upload.key, upload.multipart_id)
@@ -56,7 +54,7 @@ def arrived(upload: Upload) -> list[Part]:
         _finish_if_whole(upload)
         return []
     whole = [part for part in found if _is_whole(upload, part)]
-    Upload.objects.filter(pk=upload.pk, status=S.UPLOADING).update(
+    Upload.objects.filter(pk=upload.pk, status=Upload.Status.UPLOADING).update(
         received=sum(part.size for part in whole)
     )
     return whole
@@ -91,9 +89,9 @@ def complete(upload: Upload) -> None:
         uploads.reject(upload, f"{error} Upload it again.")
     _finish_if_whole(upload)
     upload.refresh_from_db()
-    if upload.status == S.UPLOADING:
+    if upload.status == Upload.Status.UPLOADING:
         uploads.reject(upload, "The bucket has lost this upload. Upload it again.")
-    if upload.status == S.REJECTED:
+    if upload.status == Upload.Status.REJECTED:
         raise Conflict(upload.problem, code="rejected")
 
 
@@ -113,12 +111,14 @@ def _is_whole(upload: Upload, part: Part) -> bool:
 def _check_open(upload: Upload) -> None:
     if upload.store != S3:
         raise Conflict("This upload goes to its tus URL, not in parts.", code="tus")
-    if upload.status == S.REJECTED:
+    if upload.status == Upload.Status.REJECTED:
         raise Conflict(upload.problem or "This upload was rejected.", code="rejected")
-    if upload.status != S.UPLOADING:
+    if upload.status != Upload.Status.UPLOADING:
         raise Conflict("This upload is finished.", code="finished")
 
 
 def _live_on(upload: Upload) -> None:
     later = now() + timedelta(seconds=conf.UPLOAD_EXPIRES_SECONDS)
-    Upload.objects.filter(pk=upload.pk, status=S.UPLOADING).update(expires_at=later)
+    Upload.objects.filter(pk=upload.pk, status=Upload.Status.UPLOADING).update(
+        expires_at=later
+    )

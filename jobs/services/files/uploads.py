@@ -22,7 +22,6 @@ from jobs.states import ACTIVE
 from jobs.storage import LOCAL, S3, StoreError, bucket, current_name, local, store
 
 logger = logging.getLogger(__name__)
-S = Upload.Status
 MIB = 1024 * 1024
 
 
@@ -71,20 +70,22 @@ def known(owner: Any, *, size: int, sha256: str) -> Upload | None:
     """Return a ready file of `owner` with the same content, which stays long enough."""
     same = Upload.objects.filter(owner=owner, sha256=sha256.lower(), size=size)
     soon = now() + timedelta(seconds=conf.KNOWN_MARGIN_SECONDS)
-    stays = same.filter(Q(expires_at=None) | Q(expires_at__gt=soon), status=S.READY)
+    stays = same.filter(
+        Q(expires_at=None) | Q(expires_at__gt=soon), status=Upload.Status.READY
+    )
     return stays.order_by("-created_at").first() if sha256 else None
 
 
 def may_be_known(owner: Any, *, size: int, fingerprint: str) -> bool:
     """Whether it is worth the client's time to hash the whole file."""
     same = Upload.objects.filter(owner=owner, fingerprint=fingerprint, size=size)
-    return bool(fingerprint) and same.filter(status=S.READY).exists()
+    return bool(fingerprint) and same.filter(status=Upload.Status.READY).exists()
 
 
 def unfinished(owner: Any, *, size: int, fingerprint: str) -> Upload | None:
     """Return the newest unfinished upload of the same file."""
     same = Upload.objects.filter(owner=owner, fingerprint=fingerprint, size=size)
-    found = same.filter(status=S.UPLOADING).order_by("-created_at")
+    found = same.filter(status=Upload.Status.UPLOADING).order_by("-created_at")
     return found.first() if fingerprint else None
 
 
@@ -100,7 +101,7 @@ def finish(upload: Upload) -> None:
         )
     )
     moved = upload.advance(
-        S.VERIFYING,
+        Upload.Status.VERIFYING,
         received=upload.size,
         multipart_id="",
         content_type=content_types.sniff(head),
@@ -115,7 +116,7 @@ def finish(upload: Upload) -> None:
 
 def finish_if_whole(upload: Upload) -> None:
     """Finish an upload whose last writer died after the last byte."""
-    is_stream = upload.status == S.UPLOADING and upload.store == LOCAL
+    is_stream = upload.status == Upload.Status.UPLOADING and upload.store == LOCAL
     if is_stream and upload.unchecked_from is None:
         is_here = upload.size == 0 or local().size(upload.key) == upload.size
         if is_here:
@@ -127,7 +128,7 @@ def verify(upload: Upload) -> None:
 
     A large one takes minutes: one process at a time has it.
     """
-    if upload.status != S.VERIFYING:
+    if upload.status != Upload.Status.VERIFYING:
         return
     if upload.size <= conf.VERIFY_INLINE_BYTES:
         _verify(upload, lambda: None)
@@ -152,12 +153,12 @@ def _verify(upload: Upload, going_on: Callable[[], object]) -> None:
     if promised and sha256 and promised != sha256:
         reject(upload, "The file is not what was announced. Upload it again.")
         return
-    upload.advance(S.READY, sha256=sha256, ready_at=now())
+    upload.advance(Upload.Status.READY, sha256=sha256, ready_at=now())
 
 
 def reject(upload: Upload, problem: str) -> None:
     """Say why a file is of no use, and forget its bytes."""
-    if upload.advance(S.REJECTED, problem=problem[:200]):
+    if upload.advance(Upload.Status.REJECTED, problem=problem[:200]):
         store(upload.store).delete(upload.key)
 
 
@@ -196,14 +197,14 @@ def take_over(upload: Upload) -> int:
 def is_newest_writer(upload: Upload, number: int) -> bool:
     """Whether nobody has taken over since, and the upload still goes on."""
     return Upload.objects.filter(
-        pk=upload.pk, writer_no=number, status=S.UPLOADING
+        pk=upload.pk, writer_no=number, status=Upload.Status.UPLOADING
     ).exists()
 
 
 def note_received(upload: Upload, offset: int) -> None:
     """Remember for people how far the file is; the disk knows better."""
     later = now() + timedelta(seconds=conf.UPLOAD_EXPIRES_SECONDS)
-    Upload.objects.filter(pk=upload.pk, status=S.UPLOADING).update(
+    Upload.objects.filter(pk=upload.pk, status=Upload.Status.UPLOADING).update(
         received=offset, expires_at=later
     )
 
@@ -250,8 +251,8 @@ def _verify_soon(upload: Upload) -> None:
 def sweep() -> None:
     """Verify what was left, and remove uploads that nobody finished or used."""
     due: list[tuple[Any, Callable[[Upload], None]]] = [
-        (Q(status=S.UPLOADING, store=LOCAL), finish_if_whole),
-        (Q(status=S.VERIFYING), _verify_soon),
+        (Q(status=Upload.Status.UPLOADING, store=LOCAL), finish_if_whole),
+        (Q(status=Upload.Status.VERIFYING), _verify_soon),
         (Q(expires_at__lte=now()), delete),
     ]
     for which, step in due:

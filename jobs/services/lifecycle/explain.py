@@ -8,14 +8,13 @@ from django.utils.timezone import now
 from jobs.models import Endpoint, Job
 from jobs.services.lifecycle.jobs import queue_position
 from jobs.services.operations import diagnosis
-from jobs.states import JobStatus, Reason
+from jobs.states import FAILURES, HELD, QUEUED, JobStatus, Reason
 
-S = JobStatus
 STEPS = (
-    ("Held", {S.PENDING, S.SUBMITTING, S.UNCONFIRMED}),
-    ("In queue", {S.IN_QUEUE}),
-    ("Running", {S.IN_PROGRESS}),
-    ("Saving", {S.FINALIZING}),
+    ("Held", HELD),
+    ("In queue", {JobStatus.IN_QUEUE}),
+    ("Running", {JobStatus.IN_PROGRESS}),
+    ("Saving", {JobStatus.FINALIZING}),
 )
 CANCELLED = {
     Reason.USER: "This job was cancelled on request.",
@@ -46,7 +45,7 @@ def steps(job: Job) -> list[Step]:
     """Return the steps with the current one marked; all done once completed."""
     current = next((n for n, (_, held) in enumerate(STEPS) if job.status in held), None)
     if current is None:
-        is_done = job.status == S.COMPLETED
+        is_done = job.status == JobStatus.COMPLETED
         return [Step(title, is_done=is_done, is_current=False) for title, _ in STEPS]
     return [
         Step(title, is_done=n < current, is_current=n == current)
@@ -59,22 +58,22 @@ def sentence(job: Job) -> str:
     if job.cancel_requested_at and not job.has_ended:
         return "Cancelling: waiting until the worker has really stopped."
     where = "RunPod" if job.endpoint.kind == Endpoint.Kind.RUNPOD else "the local queue"
-    if job.status in {S.PENDING, S.IN_QUEUE}:
+    if job.status in QUEUED:
         return _why_waiting(job, where)
     texts = {
-        S.SUBMITTING: f"Being handed to {where}.",
-        S.UNCONFIRMED: f"{where[0].upper()}{where[1:]} did not confirm that it has the "
+        JobStatus.SUBMITTING: f"Being handed to {where}.",
+        JobStatus.UNCONFIRMED: f"{where[0].upper()}{where[1:]} did not confirm that it has the "
         "job. Looking for proof before anything is sent again.",
-        S.FINALIZING: "Checking and saving the result before calling it done.",
-        S.TIMED_OUT: "The job reached its time limit before it was done.",
-        S.CANCELLED: why_cancelled(job),
+        JobStatus.FINALIZING: "Checking and saving the result before calling it done.",
+        JobStatus.TIMED_OUT: "The job reached its time limit before it was done.",
+        JobStatus.CANCELLED: why_cancelled(job),
     }
-    return texts.get(S(job.status), "")
+    return texts.get(JobStatus(job.status), "")
 
 
 def why_cancelled(job: Job) -> str:
     """Return why a cancelled job was, and what to do; empty in any other status."""
-    if job.status != S.CANCELLED:
+    if job.status != JobStatus.CANCELLED:
         return ""
     return CANCELLED[Reason(job.reason)] if job.reason else ELSEWHERE
 
@@ -86,9 +85,9 @@ def _why_waiting(job: Job, where: str) -> str:
     found = diagnosis.of(job.endpoint) if is_known or has_waited else None
     if found and found.cause not in SAY_NOTHING_NEW:
         return f"{found.for_user} {_ahead(job).capitalize()}."
-    if alert and job.status == S.PENDING:
+    if alert and job.status == JobStatus.PENDING:
         return f"Held here: {alert.message} The operator has been told."
-    if job.status == S.IN_QUEUE:
+    if job.status == JobStatus.IN_QUEUE:
         return f"Waiting for a free worker in {where}; {_ahead(job)}."
     if job.attempts.exists():
         return f"Attempt {job.attempt_no} did not succeed; the next one starts soon."
@@ -102,7 +101,7 @@ def _ahead(job: Job) -> str:
 
 def next_step(job: Job) -> str:
     """Return what a person can do about a failure."""
-    if job.status not in {S.FAILED, S.TIMED_OUT}:
+    if job.status not in FAILURES:
         return ""
     if job.error_code in {"invalid_input", "input_unavailable"}:
         return "Change the input and run it again."

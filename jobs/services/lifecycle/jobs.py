@@ -16,15 +16,8 @@ from jobs.models.prepared import Prepared
 from jobs.services.files import references
 from jobs.services.lifecycle import inputs, release
 from jobs.services.money import budgets
-from jobs.states import Actor, JobStatus, Reason
+from jobs.states import HANDED_OVER, WAITING, Actor, JobStatus, Reason
 
-WAITING = (
-    JobStatus.PENDING,
-    JobStatus.SUBMITTING,
-    JobStatus.UNCONFIRMED,
-    JobStatus.IN_QUEUE,
-)
-HANDED_OVER = WAITING[1:]
 ROUGHLY = 1000
 # RunPod's queue is first in, first out; then come ours, by priority and turn.
 ORDER = (

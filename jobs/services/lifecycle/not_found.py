@@ -14,13 +14,11 @@ from jobs.models import Attempt, Job
 from jobs.services.operations import endpoints
 from jobs.states import Actor, JobStatus, Reason
 
-S = JobStatus
-
 
 def note(job: Job, attempt: Attempt, reason: Reason) -> None:
     """Count one 404; end the job once it is certain."""
-    if was_purged(job, attempt) and job.status == S.IN_QUEUE:
-        job.advance(S.CANCELLED, by=Actor.SYNC, reason=Reason.PURGED)
+    if was_purged(job, attempt) and job.status == JobStatus.IN_QUEUE:
+        job.advance(JobStatus.CANCELLED, by=Actor.SYNC, reason=Reason.PURGED)
         return
     since, count = job.not_found_since or now(), job.not_found_count + 1
     Job.objects.filter(pk=job.pk).update(not_found_count=count, not_found_since=since)
@@ -39,11 +37,13 @@ def _end(job: Job, attempt: Attempt, reason: Reason) -> None:
         reason = Reason.USER
     elif reason == Reason.NOT_FOUND and _is_past_ttl(job, attempt):
         text = "RunPod deleted the job when its time to live was over."
-        job.advance(S.TIMED_OUT, by=Actor.SYNC, error_code="ttl", error_message=text)
+        job.advance(
+            JobStatus.TIMED_OUT, by=Actor.SYNC, error_code="ttl", error_message=text
+        )
         return
     elif reason == Reason.NOT_FOUND and was_purged(job, attempt):
         reason = Reason.PURGED
-    job.advance(S.CANCELLED, by=Actor.SYNC, reason=reason)
+    job.advance(JobStatus.CANCELLED, by=Actor.SYNC, reason=reason)
 
 
 def was_purged(job: Job, attempt: Attempt) -> bool:

@@ -16,7 +16,6 @@ from jobs.models import Endpoint, Job
 from jobs.services.lifecycle import completion, sync
 from jobs.states import Actor, JobStatus, Reason
 
-S = JobStatus
 POISON = {
     "error_code": "poison",
     "error_message": "Three times in a row, working on this job ended the process that "
@@ -30,11 +29,17 @@ def begin(job: Job) -> bool:
     `Job.advance`, or `done` where nothing moved, sets the count back.
     """
     # The claim of a job that is being sent is counted, and nobody has died of it yet.
-    deaths = job.takes - (job.status == S.SUBMITTING)
+    deaths = job.takes - (job.status == JobStatus.SUBMITTING)
     if deaths >= conf.MAX_TAKES:
         # From SUBMITTING the way leads through UNCONFIRMED, which the next look takes.
-        to = S.UNCONFIRMED if job.status == S.SUBMITTING else S.FAILED
-        job.advance(to, by=Actor.SWEEPER, **({} if to == S.UNCONFIRMED else POISON))
+        to = (
+            JobStatus.UNCONFIRMED
+            if job.status == JobStatus.SUBMITTING
+            else JobStatus.FAILED
+        )
+        job.advance(
+            to, by=Actor.SWEEPER, **({} if to == JobStatus.UNCONFIRMED else POISON)
+        )
         return False
     Job.objects.filter(pk=job.pk).update(takes=F("takes") + 1)
     return True
@@ -55,11 +60,11 @@ def step(job: Job) -> None:
     if sync.apply_manifest(job):
         return
     match job.status:
-        case S.SUBMITTING:
+        case JobStatus.SUBMITTING:
             doubt_if_lost(job)
-        case S.UNCONFIRMED:
+        case JobStatus.UNCONFIRMED:
             give_up_proof(job)
-        case S.FINALIZING:
+        case JobStatus.FINALIZING:
             completion.collect(job)
 
 
@@ -72,7 +77,7 @@ def doubt_if_lost(job: Job) -> None:
     lost_at = job.moved_at + timedelta(seconds=conf.SUBMITTING_LOST_SECONDS)
     if lost_at <= now():
         takes = max(0, job.takes - 1)
-        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER, takes=takes)
+        job.advance(JobStatus.UNCONFIRMED, by=Actor.SWEEPER, takes=takes)
     else:
         job.look_again_in(5)
 
@@ -82,14 +87,16 @@ def doubt_orphans() -> None:
 
     One that is only late changes nothing: the id it brings is the proof that is looked for.
     """
-    for job in Job.objects.filter(status=S.SUBMITTING):
-        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER)
+    for job in Job.objects.filter(status=JobStatus.SUBMITTING):
+        job.advance(JobStatus.UNCONFIRMED, by=Actor.SWEEPER)
 
 
 def doubt_unanswered(pks: Collection[UUID]) -> None:
     """Doubt jobs that were still being sent when a shift ended: nobody died of them."""
-    for job in Job.objects.filter(pk__in=pks, status=S.SUBMITTING):
-        job.advance(S.UNCONFIRMED, by=Actor.SWEEPER, takes=max(0, job.takes - 1))
+    for job in Job.objects.filter(pk__in=pks, status=JobStatus.SUBMITTING):
+        job.advance(
+            JobStatus.UNCONFIRMED, by=Actor.SWEEPER, takes=max(0, job.takes - 1)
+        )
 
 
 def give_up_proof(job: Job) -> None:
@@ -97,7 +104,7 @@ def give_up_proof(job: Job) -> None:
     if job.moved_at + timedelta(seconds=job.endpoint.proof_seconds) > now():
         job.look_again_in(2)
     elif job.cancel_requested_at:
-        job.advance(S.CANCELLED, by=Actor.SWEEPER, reason=Reason.USER)
+        job.advance(JobStatus.CANCELLED, by=Actor.SWEEPER, reason=Reason.USER)
     elif job.endpoint.on_unknown == Endpoint.OnUnknown.HOLD:
         _fail(
             job,
@@ -112,13 +119,16 @@ def give_up_proof(job: Job) -> None:
         )
     else:
         job.advance(
-            S.PENDING, by=Actor.SWEEPER, has_maybe_run_twice=True, takes=job.takes
+            JobStatus.PENDING,
+            by=Actor.SWEEPER,
+            has_maybe_run_twice=True,
+            takes=job.takes,
         )
 
 
 def _fail(job: Job, message: str) -> None:
     job.advance(
-        S.FAILED,
+        JobStatus.FAILED,
         by=Actor.SWEEPER,
         error_code="unconfirmed",
         error_message=message,

@@ -17,10 +17,8 @@ from jobs.lib import conf
 from jobs.models import Endpoint, Job
 from jobs.models.prepared import Prepared
 from jobs.services.operations import endpoints
-from jobs.states import Actor, JobStatus, Reason
+from jobs.states import AT_BACKEND, Actor, JobStatus, Reason
 
-S = JobStatus
-AT_BACKEND = (S.SUBMITTING, S.UNCONFIRMED, S.IN_QUEUE, S.IN_PROGRESS)
 AT_ONCE = 500
 
 
@@ -34,7 +32,9 @@ def next_turn(endpoint: Endpoint, owner: Any, priority: int) -> int:
 
 def _turns(endpoint: int, owner: int, priority: int) -> QuerySet[Endpoint, Any]:
     """Return the turn that an endpoint is at, and the last one of an owner there."""
-    held = Job.objects.filter(endpoint=endpoint, status=S.PENDING, priority=priority)
+    held = Job.objects.filter(
+        endpoint=endpoint, status=JobStatus.PENDING, priority=priority
+    )
     mine = held.filter(owner=owner)
     return Endpoint.objects.filter(pk=endpoint).values_list(
         Subquery(held.order_by("turn").values("turn")[:1]),
@@ -70,24 +70,26 @@ def drop_held(endpoint: Endpoint) -> int:
     """End held jobs that cannot go any more, some at a time; return how many."""
     held = Job.objects.held().filter(endpoint=endpoint)
     found = [
-        job.advance(S.CANCELLED, by=Actor.USER, reason=Reason.USER)
+        job.advance(JobStatus.CANCELLED, by=Actor.USER, reason=Reason.USER)
         for job in held.filter(cancel_requested_at__isnull=False)[:AT_ONCE]
     ]
     if endpoint.purged_at:
         found += [
-            job.advance(S.CANCELLED, by=Actor.USER, reason=Reason.PURGED)
+            job.advance(JobStatus.CANCELLED, by=Actor.USER, reason=Reason.PURGED)
             for job in held.filter(created_at__lte=endpoint.purged_at)[:AT_ONCE]
         ]
     if endpoints.is_gone(endpoint):
         # Not those that came since the last 404: the next one sent is a probe.
         old = held.filter(created_at__lte=endpoint.not_found_at)
         found += [
-            job.advance(S.CANCELLED, by=Actor.SYNC, reason=Reason.ENDPOINT_NOT_FOUND)
+            job.advance(
+                JobStatus.CANCELLED, by=Actor.SYNC, reason=Reason.ENDPOINT_NOT_FOUND
+            )
             for job in old[:AT_ONCE]
         ]
     overdue = now() - timedelta(seconds=conf.QUEUE_SECONDS)
     found += [
-        job.advance(S.TIMED_OUT, by=Actor.SWEEPER, error_code="queue_timeout")
+        job.advance(JobStatus.TIMED_OUT, by=Actor.SWEEPER, error_code="queue_timeout")
         for job in held.filter(created_at__lte=overdue)[:AT_ONCE]
     ]
     return sum(found)

@@ -14,12 +14,11 @@ from jobs.lib import conf
 from jobs.lib.errors import Conflict
 from jobs.models import Artifact, Batch, Endpoint, Job, Upload
 from jobs.services.files import artifacts
-from jobs.states import ACTIVE, ENDS, JobStatus
+from jobs.states import ACTIVE, ENDS, NOT_COMPLETED, JobStatus
 from jobs.storage import StoreError
 
 logger = logging.getLogger(__name__)
 AT_ONCE = 200
-FAILED = ENDS - {JobStatus.COMPLETED}
 AGED = Q(deleting_at=None, is_kept=False)
 
 
@@ -69,7 +68,10 @@ def sweep() -> None:
 
 
 def _mark_old(endpoint: Endpoint) -> None:
-    for kind, statuses in (("results", {JobStatus.COMPLETED}), ("failed", FAILED)):
+    for kind, statuses in (
+        ("results", {JobStatus.COMPLETED}),
+        ("failed", NOT_COMPLETED),
+    ):
         days = _days(endpoint, kind)
         if not days:
             continue

@@ -19,11 +19,16 @@ from jobs.runpod import RemoteJob
 from jobs.runpod.errors import EndpointNotFound, JobNotFound, Refused, RunPodError
 from jobs.services.lifecycle import completion, not_found, plain_progress
 from jobs.services.operations import alerts, endpoints
-from jobs.states import ENDS, REMOTE, REMOTE_WORDS, Actor, JobStatus, Reason
+from jobs.states import (
+    AWAITING_RESULT,
+    ENDS,
+    REMOTE,
+    REMOTE_WORDS,
+    Actor,
+    JobStatus,
+    Reason,
+)
 
-S = JobStatus
-# Where a result is still welcome.
-OPEN = REMOTE | {S.PENDING, S.SUBMITTING}
 ERROR_MAX = 4000
 # As long as nobody changes the input, or a limit, every attempt ends like this.
 CERTAIN = ("invalid_input", "input_unavailable", "too_large")
@@ -59,13 +64,13 @@ def apply(job: Job, attempt: Attempt, remote: RemoteJob) -> None:
     if job.not_found_count:
         not_found.forget(job)
     # RunPod may say something new; whatever it is, the job has not ended.
-    word = REMOTE_WORDS.get(remote.status, S.IN_PROGRESS)
+    word = REMOTE_WORDS.get(remote.status, JobStatus.IN_PROGRESS)
     if word in ENDS:
         _end(job, attempt, remote, word)
         return
     if job.status != word:
         move_on(job, word)
-    if word == S.IN_PROGRESS and remote.has_output:
+    if word == JobStatus.IN_PROGRESS and remote.has_output:
         _show_progress(job, remote.output)
 
 
@@ -75,7 +80,7 @@ def _show_progress(job: Job, output: Any) -> None:
         return
     found = plain_progress.newer(job.progress, output)
     if found:
-        Job.objects.filter(pk=job.pk, status=S.IN_PROGRESS).update(
+        Job.objects.filter(pk=job.pk, status=JobStatus.IN_PROGRESS).update(
             progress=found, progress_seq=found["seq"], revision=F("revision") + 1
         )
 
@@ -83,16 +88,18 @@ def _show_progress(job: Job, output: Any) -> None:
 def _end(job: Job, attempt: Attempt, remote: RemoteJob, word: JobStatus) -> None:
     started_at = _started_at(job, attempt, remote)
     match word:
-        case S.COMPLETED:
+        case JobStatus.COMPLETED:
             output = clean_json.mended(remote.output)
             changes = {"output": output, "started_at": started_at}
-            if job.advance(S.FINALIZING, by=Actor.SYNC, **changes):
+            if job.advance(JobStatus.FINALIZING, by=Actor.SYNC, **changes):
                 failpoint("sync.finalizing", job.metadata.get("mark"))
                 completion.collect(job, attempt)
-        case S.FAILED:
+        case JobStatus.FAILED:
             fail(job, attempt, *_error_of(remote))
-        case S.CANCELLED:
-            job.advance(S.CANCELLED, by=Actor.SYNC, reason=_who_cancelled(job, attempt))
+        case JobStatus.CANCELLED:
+            job.advance(
+                JobStatus.CANCELLED, by=Actor.SYNC, reason=_who_cancelled(job, attempt)
+            )
         case _:
             _time_out(job, Actor.SYNC)
 
@@ -118,7 +125,10 @@ def apply_manifest(job: Job) -> bool:
     The first result wins, also that of an earlier attempt that was given up for lost:
     then RunPod is told to stop the others.
     """
-    if job.status not in OPEN or job.endpoint.contract == Endpoint.Contract.PLAIN:
+    if (
+        job.status not in AWAITING_RESULT
+        or job.endpoint.contract == Endpoint.Contract.PLAIN
+    ):
         return False
     delivered = job.attempts.filter(manifest__isnull=False).order_by("number")
     for attempt in delivered:
@@ -132,7 +142,7 @@ def apply_manifest(job: Job) -> bool:
 
 
 def _win(job: Job, attempt: Attempt) -> bool:
-    if not job.advance(S.FINALIZING, by=Actor.SYNC, attempt_no=attempt.number):
+    if not job.advance(JobStatus.FINALIZING, by=Actor.SYNC, attempt_no=attempt.number):
         return False
     losers = job.attempts.exclude(pk=attempt.pk).filter(ended_at=None)
     losers.exclude(runpod_id="").update(is_unwanted=True)
@@ -144,7 +154,7 @@ def _win(job: Job, attempt: Attempt) -> bool:
 def move_on(job: Job, to: JobStatus) -> bool:
     """Move between queue and worker, remembering when the work began."""
     changes = {}
-    if to == S.IN_PROGRESS and job.started_at is None:
+    if to == JobStatus.IN_PROGRESS and job.started_at is None:
         changes["started_at"] = now()
     return job.advance(to, by=Actor.SYNC, **changes)
 
@@ -153,18 +163,18 @@ def fail(job: Job, attempt: Attempt, code: str, message: str, retryable: bool) -
     """End the job as FAILED, or let another attempt try."""
     if job.cancel_requested_at and (code == "cancelled" or retryable):
         # The work has stopped, which is what was asked for.
-        job.advance(S.CANCELLED, by=Actor.SYNC, reason=Reason.USER)
+        job.advance(JobStatus.CANCELLED, by=Actor.SYNC, reason=Reason.USER)
         return
     Attempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=now())
     tries = job.attempts.count()
     if tries < _max_attempts(job, code, retryable=retryable):
         due_at = now() + timedelta(seconds=min(60, 2**tries))
         job.advance(
-            S.PENDING, by=Actor.SYNC, due_at=due_at, progress={}, progress_seq=0
+            JobStatus.PENDING, by=Actor.SYNC, due_at=due_at, progress={}, progress_seq=0
         )
         return
     job.advance(
-        S.FAILED,
+        JobStatus.FAILED,
         by=Actor.SYNC,
         error_code=code[:60],
         error_message=message[:ERROR_MAX],
@@ -247,7 +257,7 @@ def _text(error: Any) -> str:
 def _time_out(job: Job, by: Actor) -> None:
     seconds = job.endpoint.execution_timeout_seconds
     job.advance(
-        S.TIMED_OUT,
+        JobStatus.TIMED_OUT,
         by=by,
         error_code="timed_out",
         error_message=f"The job did not end within its limit of {seconds} s.",

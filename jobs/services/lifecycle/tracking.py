@@ -13,11 +13,17 @@ from django.utils.timezone import now
 from jobs.models import Attempt, Endpoint, Job
 from jobs.runpod import RemoteJob
 from jobs.runpod.errors import EndpointNotFound, JobNotFound, Refused, RunPodError
-from jobs.states import ACTIVE, ENDS, REMOTE, REMOTE_WORDS, JobStatus
+from jobs.states import (
+    ACTIVE,
+    AT_BACKEND,
+    ENDS,
+    LOCAL_STEPS,
+    REMOTE,
+    REMOTE_WORDS,
+    JobStatus,
+)
 
-S = JobStatus
 STEPS_AT_ONCE = 100
-STEPS = (S.SUBMITTING, S.UNCONFIRMED, S.FINALIZING)
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,9 @@ def _work_sql() -> tuple[str, tuple[Any, ...]]:
         return Exists(jobs)
 
     active = Endpoint.objects.filter(here(*ACTIVE)).annotate(
-        has_held=here(S.PENDING), has_remote=here(*REMOTE), has_steps=here(*STEPS)
+        has_held=here(JobStatus.PENDING),
+        has_remote=here(*REMOTE),
+        has_steps=here(*LOCAL_STEPS),
     )
     sql, params = active.order_by().query.sql_with_params()
     return sql, tuple(params)
@@ -75,10 +83,10 @@ def due_steps(busy: Collection[UUID]) -> list[tuple[UUID, int]]:
     known = Attempt.objects.filter(
         job=OuterRef("pk"), number=OuterRef("attempt_no")
     ).exclude(runpod_id="")
-    ours = Q(status__in=(S.SUBMITTING, S.FINALIZING)) | Q(
-        ~Exists(known), status=S.UNCONFIRMED
+    ours = Q(status__in=LOCAL_STEPS - REMOTE) | Q(
+        ~Exists(known), status=JobStatus.UNCONFIRMED
     )
-    due = Job.objects.due().filter(ours, status__in=STEPS)
+    due = Job.objects.due().filter(ours, status__in=LOCAL_STEPS)
     rows = due.exclude(pk__in=busy).values_list("pk", "takes")
     return list(rows[:STEPS_AT_ONCE])
 
@@ -106,7 +114,7 @@ def is_news(
 ) -> bool:
     """Whether an answer changes anything in our rows."""
     if isinstance(outcome, RemoteJob):
-        word = REMOTE_WORDS.get(outcome.status, S.IN_PROGRESS)
+        word = REMOTE_WORDS.get(outcome.status, JobStatus.IN_PROGRESS)
         # An end, too, is another word than the one of a job that is asked about.
         return (
             word != poll.status
@@ -119,7 +127,7 @@ def is_news(
 
 def counts(endpoint: Endpoint) -> dict[str, int]:
     """Return {status: jobs} of the jobs that the endpoint's backend may have."""
-    there = Job.objects.filter(endpoint=endpoint, status__in=REMOTE | {S.SUBMITTING})
+    there = Job.objects.filter(endpoint=endpoint, status__in=AT_BACKEND)
     rows = there.order_by().values_list("status").annotate(Count("pk"))
     return dict(rows)
 
@@ -127,7 +135,9 @@ def counts(endpoint: Endpoint) -> dict[str, int]:
 def front(endpoint: Endpoint, count: int) -> set[UUID]:
     """Return the jobs that RunPod, first in first out, starts next."""
     waiting = Attempt.objects.filter(
-        job__endpoint=endpoint, job__status=S.IN_QUEUE, number=F("job__attempt_no")
+        job__endpoint=endpoint,
+        job__status=JobStatus.IN_QUEUE,
+        number=F("job__attempt_no"),
     )
     return set(waiting.order_by("pk").values_list("job_id", flat=True)[:count])
 

@@ -22,9 +22,8 @@ from jobs.models import (
     JobHour,
     Spend,
 )
-from jobs.states import ACTIVE, JobStatus
+from jobs.states import ACTIVE, FAILURES, RUNNING
 
-S = JobStatus
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 ENDS = ("completed", "failed", "cancelled", "timed_out")
 WORKERS = ("running", "idle", "initializing", "throttled", "unhealthy", "in_queue")
@@ -170,13 +169,12 @@ def _places(
     active: dict[tuple[int, str], int],
     spends: dict[tuple[date, int], float],
 ) -> list[Place]:
-    running = (S.IN_PROGRESS, S.FINALIZING)
     spent: dict[int, float] = defaultdict(float)
     for (_, endpoint), amount in spends.items():
         spent[endpoint] += amount
     counted: dict[int, Counter[bool]] = defaultdict(Counter)
     for (endpoint, status), number in active.items():
-        counted[endpoint][status in running] += number
+        counted[endpoint][status in RUNNING] += number
     return [
         Place(one, counted[one.pk][False], counted[one.pk][True], spent[one.pk])
         for one in endpoints
@@ -318,9 +316,7 @@ def _spend(
 
 
 def _failures(endpoints: list[Endpoint], span: Range, at: datetime) -> list[Failure]:
-    failed = Job.objects.filter(
-        status__in=(S.FAILED, S.TIMED_OUT), finished_at__gte=_begin(span, at)
-    )
+    failed = Job.objects.filter(status__in=FAILURES, finished_at__gte=_begin(span, at))
     rows = failed.order_by().values("endpoint", "error_signature")
     counted = rows.annotate(
         n=Count("pk"), example=Min("error_message"), last_at=Max("finished_at")

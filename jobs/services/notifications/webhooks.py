@@ -26,7 +26,6 @@ from jobs.models.webhook import BATCH_TYPES, END_TYPES, EVENT_TYPES, TEST_TYPE
 from jobs.services.lifecycle.job_json import PREFETCHED, job_json
 from jobs.states import JobStatus
 
-S = Delivery.Status
 AT_ONCE = 200
 LARGE_BYTES = 4096  # messages stay under 20 kB
 ANSWER_KEPT = 2000
@@ -168,7 +167,7 @@ def send_test(webhook: Webhook) -> Delivery:
 def replay(delivery: Delivery) -> None:
     """Send a message once more, under its own id."""
     Delivery.objects.filter(pk=delivery.pk).update(
-        status=S.PENDING, tries=0, due_at=now(), ended_at=None
+        status=Delivery.Status.PENDING, tries=0, due_at=now(), ended_at=None
     )
     delivery.refresh_from_db()
 
@@ -196,7 +195,7 @@ def claim(limit: int, on_the_way: Mapping[str, int]) -> list[Delivery]:
     """
     most, count = conf.WEBHOOK_RECEIVER_MAX, Counter(on_the_way)
     full = [url for url in count if count[url] >= most]
-    due = Delivery.objects.filter(due_at__lte=now(), status=S.PENDING)
+    due = Delivery.objects.filter(due_at__lte=now(), status=Delivery.Status.PENDING)
     due = due.exclude(url__in=full)
     rows = due.select_related("webhook").order_by("due_at")[: limit * 4]
     later = now() + timedelta(seconds=conf.WEBHOOK_CLAIM_SECONDS)
@@ -244,15 +243,15 @@ def heard(delivery: Delivery, outcome: Outcome) -> None:
     )
     hook, row = delivery.webhook, Delivery.objects.filter(pk=delivery.pk)
     if outcome.is_success:
-        row.update(status=S.DELIVERED, due_at=None, ended_at=now())
+        row.update(status=Delivery.Status.DELIVERED, due_at=None, ended_at=now())
         if hook.failing_since:
             Webhook.objects.filter(pk=hook.pk).update(failing_since=None)
         return
     # Its webhook may have been switched off meanwhile: then there is no other try.
-    row = row.filter(status=S.PENDING)
+    row = row.filter(status=Delivery.Status.PENDING)
     pause = _pause(delivery.tries, outcome)
     if pause is None:
-        row.update(status=S.FAILED, due_at=None, ended_at=now())
+        row.update(status=Delivery.Status.FAILED, due_at=None, ended_at=now())
     else:
         row.update(due_at=now() + timedelta(seconds=pause))
     if hook.url:
@@ -282,8 +281,8 @@ def _note_failure(hook: Webhook, outcome: Outcome) -> None:
 def disable(hook: Webhook, reason: str) -> None:
     """Send nothing there any more, until its owner says so."""
     Webhook.objects.filter(pk=hook.pk).update(is_active=False, disabled_reason=reason)
-    waiting = Delivery.objects.filter(webhook=hook, status=S.PENDING)
-    waiting.update(status=S.FAILED, due_at=None, ended_at=now())
+    waiting = Delivery.objects.filter(webhook=hook, status=Delivery.Status.PENDING)
+    waiting.update(status=Delivery.Status.FAILED, due_at=None, ended_at=now())
 
 
 def sweep() -> None:

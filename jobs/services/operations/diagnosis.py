@@ -14,15 +14,13 @@ from jobs.runpod.rest import RemoteWorker
 from jobs.services.operations import causes, endpoints
 from jobs.services.operations.alerts import OF_REACH
 from jobs.services.operations.facts import Diagnosis, Facts, Seen
-from jobs.states import ACTIVE, JobStatus
+from jobs.states import ACTIVE, AT_BACKEND, WAITING, JobStatus
 
-S = JobStatus
 HALF_HOUR = timedelta(minutes=30)
 FRESH = timedelta(
     minutes=15
 )  # what was seen at RunPod, before it proves nothing any more
 HEARD = timedelta(minutes=1)
-WAITING = (S.PENDING, S.SUBMITTING, S.UNCONFIRMED, S.IN_QUEUE)
 COUNTS = (
     *("idle", "initializing", "ready", "running", "throttled", "unhealthy"),
     *("in_queue", "in_progress", "completed", "failed"),
@@ -69,12 +67,11 @@ def _ours(endpoint: Endpoint, at: Any) -> dict[str, Any]:
     )
     found = {row["status"]: (row["n"], row["first"]) for row in rows}
     firsts = [found[status][1] for status in WAITING if status in found]
-    counted = {status: found.get(status, (0,))[0] for status in S}
-    there = (S.SUBMITTING, S.UNCONFIRMED, S.IN_QUEUE, S.IN_PROGRESS)
+    counted = {status: found.get(status, (0,))[0] for status in JobStatus}
     return {
-        "held": counted[S.PENDING],
-        "at_backend": sum(counted[status] for status in there),
-        "in_progress": counted[S.IN_PROGRESS],
+        "held": counted[JobStatus.PENDING],
+        "at_backend": sum(counted[status] for status in AT_BACKEND),
+        "in_progress": counted[JobStatus.IN_PROGRESS],
         "waiting_seconds": (at - min(firsts)).total_seconds() if firsts else 0.0,
     }
 
@@ -129,7 +126,7 @@ def _balance(endpoint: Endpoint, at: Any) -> Any:
 
 
 def _has_completed(endpoint: Endpoint) -> bool:
-    return Job.objects.filter(endpoint=endpoint, status=S.COMPLETED).exists()
+    return Job.objects.filter(endpoint=endpoint, status=JobStatus.COMPLETED).exists()
 
 
 def _workers(sight: dict[str, Any]) -> tuple[RemoteWorker, ...]:

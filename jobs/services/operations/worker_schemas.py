@@ -10,11 +10,11 @@ from jobs.lib.errors import Conflict
 from jobs.models import Endpoint
 from jobs.runpod import EndpointClient, RemoteJob
 from jobs.services.operations import endpoints
+from jobs.states import ENDS
 
 WAIT_SECONDS = 30.0
 PAUSE_SECONDS = 0.5
 EXECUTION_MS = 60_000
-ENDS = {"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"}
 
 
 def fetch(endpoint: Endpoint) -> dict[str, Any]:
