@@ -15,6 +15,7 @@ from jobs.lib.errors import InvalidInput
 from jobs.models import Endpoint
 from jobs.services.batching import item_sources
 from jobs.services.batching.batches import Options
+from jobs.services.lifecycle.batch_envelope import PAYLOAD
 
 LIST_FILES = ["application/json", "text/csv", "text/plain"]
 LABELS = {
@@ -98,7 +99,7 @@ class BatchForm(forms.Form):
         self.endpoint = endpoint
         self.field_name = item_sources.default_field(endpoint)
         properties = endpoint.input_schema.get("properties", {})
-        self.has_payload = "payload" in properties
+        self.has_payload = PAYLOAD in properties
         self.has_file = self.field_name in endpoint.file_fields()
         source: Any = self.fields["source"]
         source.choices = [(name, LABELS[name]) for name in self._sources()]

@@ -25,6 +25,7 @@ from jobs.services.batching import batch_inputs, batches, cortex, item_sources
 from jobs.services.batching.batches import Options
 from jobs.services.files import bucket_sources
 from jobs.services.lifecycle import batch_envelope
+from jobs.services.lifecycle.batch_envelope import PAYLOAD
 from jobs.storage import StoreError
 
 ITEM_MAX_BYTES = 250 * 1024
@@ -222,7 +223,7 @@ def _contents(
             endpoint, sent.item_list.items, owner=owner, batch_size=size
         )
         for index, one in enumerate(found):
-            if len(json.dumps(one["payload"])) > ITEM_MAX_BYTES:
+            if len(json.dumps(one[PAYLOAD])) > ITEM_MAX_BYTES:
                 text = f"batch {index} is larger than 256000 bytes: use a smaller batch_size"
                 raise Refused("message_exceeds_max_size", text)
         return found, None

@@ -9,8 +9,7 @@ from jobs.asgi.body import Body, Gone, Receive, TakenOver, write_all
 from jobs.lib import conf
 from jobs.lib.errors import Conflict, LinkRefused, NotFound
 from jobs.lib.threads import in_thread
-from jobs.models import Attempt
-from jobs.models.ids import new_id
+from jobs.models import Attempt, artifact_key
 from jobs.services.files import artifacts
 from jobs.services.files.artifact_links import OUTPUT_PATH, read_output_path
 from jobs.services.lifecycle import attempts
@@ -60,7 +59,7 @@ async def _store_output(
     name: str,
     content_type: str,
 ) -> dict[str, Any]:
-    key = f"out/{attempt.job_id.hex}/{attempt.number}/{new_id().hex}"
+    key = artifact_key(attempt)
     digest = hashlib.sha256()
     declared = dict(scope["headers"]).get(b"content-length")
     limit = int(declared) if declared else conf.OUTPUT_MAX_BYTES

@@ -23,6 +23,10 @@ class LookupFailed(Exception):
     """The registry does not know it, or does not answer; the text says which."""
 
 
+class NotPublic(LookupFailed):
+    """The registry has nothing of this name that everybody may see."""
+
+
 @dataclass(frozen=True)
 class ModelSize:
     """The files of a model; sizes in bytes."""
@@ -101,7 +105,7 @@ def _got(http: httpx.Client, url: str, what: str) -> httpx.Response:
     except httpx.HTTPError as error:
         raise LookupFailed(f"No answer about {what}: {type(error).__name__}.") from None
     if answer.status_code == httpx.codes.NOT_FOUND:
-        raise LookupFailed(f"There is no public trace of {what}.")
+        raise NotPublic(f"There is no public trace of {what}.")
     if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
         raise LookupFailed(f"You may not see {what}: private, or terms not accepted.")
     if not answer.is_success:

@@ -2,7 +2,7 @@
 
 from jobs.models.alert import Alert
 from jobs.models.api_key import ApiKey
-from jobs.models.artifact import Artifact
+from jobs.models.artifact import Artifact, artifact_key
 from jobs.models.attempt import Attempt
 from jobs.models.audit import AuditEntry
 from jobs.models.batch import Batch, BatchChunk
@@ -47,4 +47,5 @@ __all__ = [
     "Spend",
     "Upload",
     "Webhook",
+    "artifact_key",
 ]

@@ -6,6 +6,14 @@ from django.utils.timezone import now
 from jobs.models.attempt import Attempt
 from jobs.models.ids import new_id
 
+FOLDER = "out/"
+
+
+def artifact_key(attempt: Attempt, last: str = "") -> str:
+    """Return where a file of an attempt lies in a store; a new place without `last`."""
+    last = last or new_id().hex
+    return f"{FOLDER}{attempt.job_id.hex}/{attempt.number}/{last}"
+
 
 class Artifact(models.Model):
     """One file in a store, as measured when its last byte came in.

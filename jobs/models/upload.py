@@ -16,6 +16,9 @@ def _expiry() -> Any:
     return now() + timedelta(seconds=conf.UPLOAD_EXPIRES_SECONDS)
 
 
+FOLDER = "in/"
+
+
 class UploadQuerySet(models.QuerySet["Upload"]):
     """The filters that everybody shares."""
 
@@ -93,7 +96,7 @@ class Upload(models.Model):
     @property
     def key(self) -> str:
         """Where its bytes lie in the store."""
-        return f"in/{self.id.hex}"
+        return f"{FOLDER}{self.id.hex}"
 
     @property
     def part_count(self) -> int:

@@ -14,6 +14,7 @@ from jobs.lib.errors import InvalidInput, SlipwayError
 from jobs.lib.item_readers import Unreadable
 from jobs.models import Batch, Endpoint
 from jobs.services.batching import batch_inputs, batches, enqueuing, item_sources
+from jobs.services.lifecycle.batch_envelope import PAYLOAD
 from jobs.storage import StoreError
 
 FORM = ["GET", "HEAD", "POST"]
@@ -36,7 +37,7 @@ def new_batch(request: HttpRequest, slug: str) -> HttpResponse:
     endpoint = get_object_or_404(Endpoint, slug=slug, is_active=True)
     data = request.POST if request.method == "POST" else None
     form = BatchForm(endpoint, request.user, data)
-    name = "payload" if form.has_payload else form.field_name
+    name = PAYLOAD if form.has_payload else form.field_name
     common = InputForm(endpoint, request.user, data).without(name)
     if data is not None and form.is_valid() and common.is_valid():
         made = _make(request, form, common)

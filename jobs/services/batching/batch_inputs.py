@@ -8,6 +8,7 @@ from jobs.models import Endpoint
 from jobs.services.batching import item_sources
 from jobs.services.files import references
 from jobs.services.lifecycle import inputs
+from jobs.services.lifecycle.batch_envelope import PAYLOAD
 
 PROBLEMS_TOLD = 100
 Json = dict[str, Any]
@@ -37,7 +38,7 @@ def inputs_of(
     size = batch_size or 1
     if batch_size:
         groups = [items[at : at + size] for at in range(0, len(items), size)]
-        found: list[Any] = [{**source["input"], "payload": group} for group in groups]
+        found: list[Any] = [{**source["input"], PAYLOAD: group} for group in groups]
     else:
         found = [item_sources.as_input(item, source, endpoint) for item in items]
     _check(endpoint, found, owner=owner, size=batch_size)

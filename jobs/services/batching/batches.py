@@ -16,11 +16,12 @@ from django.db.models import QuerySet
 from django.utils.timezone import now
 
 from jobs.lib import conf
-from jobs.models import Batch, BatchChunk, Endpoint, Job, JobEvent, Upload
+from jobs.models import Batch, BatchChunk, Endpoint, Job
 from jobs.services.batching import batch_inputs, batch_json, enqueuing, overflow
 from jobs.services.files import references
 from jobs.services.lifecycle import jobs as single
 from jobs.services.lifecycle import release
+from jobs.services.lifecycle.batch_envelope import PAYLOAD
 from jobs.services.money import budgets
 from jobs.services.notifications import webhooks
 from jobs.states import ACTIVE, NOT_COMPLETED, Actor, JobStatus
@@ -98,7 +99,7 @@ def create(
             )
             for start in range(0, len(items), AT_ONCE)
         )
-        enqueuing.keep_files(items)
+        references.keep(items)
         if source:
             enqueuing.begin(batch)
     return batch
@@ -160,7 +161,6 @@ def _make_jobs(batch: Batch) -> None:
 
 
 def _write(batch: Batch, rows: list[_Row]) -> None:
-    """Write jobs, with their events and files."""
     turn = _turns(batch)
     jobs = [
         Job(
@@ -177,23 +177,17 @@ def _write(batch: Batch, rows: list[_Row]) -> None:
         )
         for row in rows
     ]
-    Job.objects.bulk_create(jobs)
-    JobEvent.objects.bulk_create(
-        JobEvent(job=job, new_status=job.status, actor=Actor.USER) for job in jobs
-    )
-    named = {job.pk: references.uploads_of(job.input) for job in jobs}
-    there = Upload.objects.in_bulk([pk for pks in named.values() for pk in pks])
-    Job.uploads.through.objects.bulk_create(
-        Job.uploads.through(job_id=pk, upload_id=upload)
-        for pk, uploads in named.items()
-        for upload in set(uploads) & set(there)
-    )
+    missing = single.write(jobs)
     for job, row in zip(jobs, rows, strict=True):
-        is_gone = bool(set(named[job.pk]) - set(there)) and not row.source_job
-        problem = row.problem or (FILE_DELETED if is_gone else "")
+        is_file_deleted = job.pk in missing and not row.source_job
+        problem = row.problem or (FILE_DELETED if is_file_deleted else "")
         if problem:
-            told = {"error_code": batch_json.BAD_ITEM, "error_message": problem}
-            job.advance(JobStatus.FAILED, by=Actor.SUBMITTER, **told)
+            job.advance(
+                JobStatus.FAILED,
+                by=Actor.SUBMITTER,
+                error_code=batch_json.BAD_ITEM,
+                error_message=problem,
+            )
 
 
 def _turns(batch: Batch) -> Callable[[Endpoint], int]:
@@ -336,17 +330,17 @@ def _complete(batch: Batch) -> None:
 
     It counts as no item, and an empty payload tells it from all others.
     """
-    job = Job.objects.create(
+    job = Job(
         owner=batch.owner,
         endpoint=batch.endpoint,
         batch=batch,
         is_replaced=True,
-        input={"payload": []},
+        input={PAYLOAD: []},
         metadata=batch.metadata,
         priority=batch.priority,
         turn=release.next_turn(batch.endpoint, batch.owner, batch.priority),
     )
-    job.events.create(new_status=job.status, actor=Actor.USER)
+    single.write([job])
     Batch.objects.filter(pk=batch.pk).update(completion=job, has_completion=False)
 
 

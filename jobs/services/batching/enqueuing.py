@@ -26,6 +26,7 @@ from jobs.services.batching import batch_inputs, item_sources
 from jobs.services.batching.item_sources import Item
 from jobs.services.files import references
 from jobs.services.lifecycle import inputs
+from jobs.services.lifecycle.batch_envelope import PAYLOAD
 from jobs.storage import StoreError
 
 logger = logging.getLogger(__name__)
@@ -185,13 +186,13 @@ def _grouped(batch: Batch, found: Iterable[Item]) -> Iterator[tuple[Any, Json, s
 def _payload(batch: Batch, group: list[Item]) -> tuple[Any, Json, str]:
     common = batch.source.get("input") or {}
     payload = [one.value for one in group]
-    return {**common, "payload": payload}, group[-1].cursor, ""
+    return {**common, PAYLOAD: payload}, group[-1].cursor, ""
 
 
 def _kept(value: Any, batch: Batch) -> Json:
     """Return what is kept of an item that cannot be an input, for people to see."""
     if batch.batch_size:
-        return {"payload": [str(value)[:TEXT_KEPT]]}
+        return {PAYLOAD: [str(value)[:TEXT_KEPT]]}
     return value if isinstance(value, dict) else {"text": str(value)[:TEXT_KEPT]}
 
 
@@ -244,7 +245,7 @@ def _add(batch: Batch, chunk: Chunk) -> bool:
             items=chunk.items,
             problems=chunk.problems,
         )
-        keep_files(chunk.usable)
+        references.keep(chunk.usable)
     batch.total += number
     return True
 
@@ -255,13 +256,6 @@ def _end(batch: Batch, error: str) -> None:
         enqueued_at=now(), enqueue_due_at=None, enqueue_error=error[:500]
     )
     _source_file(batch).update(expires_at=now() + KEEP)
-
-
-def keep_files(items: Iterable[Any]) -> None:
-    """Files that items need no longer expire with the unfinished ones."""
-    named = {pk for item in items for pk in references.uploads_of(item)}
-    if named:
-        Upload.objects.filter(pk__in=named).update(expires_at=None)
 
 
 def _source_file(batch: Batch) -> Any:

@@ -13,8 +13,7 @@ from django.conf import settings
 
 from jobs.lib import conf
 from jobs.lib.errors import Conflict, InvalidInput, NotFound, Problem, TooLarge
-from jobs.models import Artifact, Attempt
-from jobs.models.ids import new_id
+from jobs.models import Artifact, Attempt, artifact_key
 from jobs.services.files import uploads
 from jobs.services.files.artifact_links import output_path
 from jobs.storage import LOCAL, S3, NoSuchMultipart, bucket, current_name, store
@@ -121,7 +120,7 @@ def settle(
 
 
 def _begin(attempt: Attempt, name: str, content_type: str, size: int) -> Artifact:
-    key = f"out/{attempt.job_id.hex}/{attempt.number}/{new_id().hex}"
+    key = artifact_key(attempt)
     part_size = uploads.part_size(size)
     is_large = size > part_size
     old = attempt.artifacts.filter(name=name).first()

@@ -13,10 +13,11 @@ from django.conf import settings
 
 from jobs.lib import conf, path_globs
 from jobs.lib.errors import InvalidInput, Problem
+from jobs.models import artifact, upload
 from jobs.storage import Served, bucket
 
 _PATH = re.compile(r"^s3://([a-z0-9][a-z0-9._-]{1,62})/(.*)$", re.DOTALL)
-OURS = ("in/", "out/")
+OURS = (upload.FOLDER, artifact.FOLDER)
 Source = dict[str, Any]
 Cursor = dict[str, Any]
 

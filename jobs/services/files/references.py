@@ -24,6 +24,13 @@ def files_of(inputs: Iterable[Any], *, owner: Any) -> dict[UUID, Upload]:
     return Upload.objects.visible_to(owner).in_bulk(list(named)) if named else {}
 
 
+def keep(inputs: Iterable[Any]) -> None:
+    """Have the uploads that inputs name no longer expire with the unfinished ones."""
+    named = {pk for input in inputs for pk in uploads_of(input)}
+    if named:
+        Upload.objects.filter(pk__in=named).update(expires_at=None)
+
+
 def texts(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
     """Yield (JSON pointer, text) for every text in a JSON value."""
     if isinstance(value, str):

@@ -16,7 +16,7 @@ from django.conf import settings
 from jobs.lib import conf, egress
 from jobs.lib.egress import EgressRefused
 from jobs.lib.failpoints import failpoint
-from jobs.models import Artifact, Attempt, HeldLease, Job
+from jobs.models import Artifact, Attempt, HeldLease, Job, artifact_key
 from jobs.services.files import content_types, embedded_files
 from jobs.services.files.embedded_files import Found
 from jobs.storage import StoreFull, current_name, store
@@ -68,7 +68,7 @@ def save(job: Job, attempt: Attempt, lease: HeldLease) -> tuple[Any, list[str]]:
 def _save_one(
     attempt: Attempt, index: int, found: Found, taken: set[str], lease: HeldLease
 ) -> str:
-    key = f"out/{attempt.job_id.hex}/{attempt.number}/c{index}"
+    key = artifact_key(attempt, f"c{index}")
     for pause in (*TRY_PAUSES, None):
         try:
             size, sha256, head = _store(key, found, lease)

@@ -8,6 +8,8 @@ from jobs.models import Batch, Job
 
 Json = dict[str, Any]
 KIND = "BatchAPI"
+# The field of an input that holds the items of one job.
+PAYLOAD = "payload"
 # What was submitted under this name is kept in the batch's metadata and shown again.
 LETTERS = "sqs_dead_letter_queue"
 
@@ -57,5 +59,5 @@ def of(job: Job) -> Json:
         "id": str(job.pk),
         "config": merged(batch.endpoint.config, batch.config),
         "job_spec": job_spec(batch),
-        "on_job_complete": not job.input.get("payload"),
+        "on_job_complete": not job.input.get(PAYLOAD),
     }

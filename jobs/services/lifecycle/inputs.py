@@ -19,6 +19,7 @@ from jobs.lib.errors import InvalidInput, Problem, TooLarge
 from jobs.models import Attempt, Endpoint, Job, Upload
 from jobs.services.files import bucket_sources, content_types, downloads, references
 from jobs.services.lifecycle import batch_envelope
+from jobs.services.lifecycle.batch_envelope import PAYLOAD
 
 LINK_BYTES = 512
 OURS = ("_slipway", "_batch")
@@ -91,7 +92,7 @@ def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
     lives = _lives(job)
     found = Upload.objects.in_bulk(references.uploads_of(job.input))
     input = _linked(job, found, lives)
-    if job.batch_id and "payload" in input:
+    if job.batch_id and PAYLOAD in input:
         input["_batch"] = batch_envelope.of(job)
     if job.endpoint.contract == Endpoint.Contract.SLIPWAY:
         input["_slipway"] = {

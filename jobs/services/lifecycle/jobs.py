@@ -1,5 +1,6 @@
 """What people and programs do with jobs: create, cancel, run again."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,11 @@ from django.utils.timezone import now
 
 from jobs.lib import webhook_urls
 from jobs.lib.errors import Conflict
-from jobs.models import Endpoint, Job, Upload
+from jobs.models import Endpoint, Job, JobEvent, Upload
 from jobs.models.prepared import Prepared
 from jobs.services.files import references
 from jobs.services.lifecycle import inputs, release
+from jobs.services.lifecycle.batch_envelope import PAYLOAD
 from jobs.services.money import budgets
 from jobs.states import HANDED_OVER, WAITING, Actor, JobStatus, Reason
 
@@ -54,31 +56,45 @@ def create(
     if webhook_url:
         webhook_urls.check_url(webhook_url, "/webhook")
     budgets.check(owner=owner, api_key_id=api_key_id, endpoint=endpoint)
+    job = Job(
+        owner=owner,
+        api_key_id=api_key_id,
+        endpoint=endpoint,
+        input=input,
+        metadata=metadata or {},
+        priority=priority,
+        turn=release.next_turn(endpoint, owner, priority),
+        source_job=source_job,
+        webhook_url=webhook_url,
+        webhook_events=webhook_events or [],
+    )
     with transaction.atomic():
-        job = Job.objects.create(
-            owner=owner,
-            api_key_id=api_key_id,
-            endpoint=endpoint,
-            input=input,
-            metadata=metadata or {},
-            priority=priority,
-            turn=release.next_turn(endpoint, owner, priority),
-            source_job=source_job,
-            webhook_url=webhook_url,
-            webhook_events=webhook_events or [],
-        )
-        job.events.create(new_status=job.status, actor=Actor.USER)
-        _keep_files(job)
+        write([job])
+        references.keep([input])
     return job
 
 
-def _keep_files(job: Job) -> None:
-    """A file that a job needs no longer expires with the unfinished ones."""
-    named = references.uploads_of(job.input)
-    if named:
-        files = Upload.objects.filter(pk__in=named)
-        job.uploads.add(*files)
-        files.update(expires_at=None)
+def write(jobs: Sequence[Job]) -> dict[UUID, set[UUID]]:
+    """Insert new jobs, each with its first event and the uploads that its input names.
+
+    Return {job id: uploads that are no longer there}, for the jobs that lack some. Call it
+    in a transaction.
+    """
+    Job.objects.bulk_create(jobs)
+    JobEvent.objects.bulk_create(
+        JobEvent(job=job, new_status=job.status, actor=Actor.USER) for job in jobs
+    )
+    named = {job.pk: set(references.uploads_of(job.input)) for job in jobs}
+    uploads = set[UUID]().union(*named.values())
+    if not uploads:
+        return {}
+    uploads = set(Upload.objects.filter(pk__in=uploads).values_list("pk", flat=True))
+    Job.uploads.through.objects.bulk_create(
+        Job.uploads.through(job_id=pk, upload_id=upload)
+        for pk, its in named.items()
+        for upload in its & uploads
+    )
+    return {pk: its - uploads for pk, its in named.items() if its - uploads}
 
 
 def request_cancel(job: Job) -> bool:
@@ -129,7 +145,7 @@ def run_again(job: Job, *, owner: Any, api_key_id: int | None = None) -> Job:
             webhook_url=job.webhook_url,
             webhook_events=job.webhook_events,
         )
-        if job.batch_id and "payload" in job.input:
+        if job.batch_id and PAYLOAD in job.input:
             # Its handler needs the batch's config; the batch does not count it.
             Job.objects.filter(pk=again.pk).update(batch=job.batch_id, is_replaced=True)
     return again

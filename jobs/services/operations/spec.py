@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from jobs.lib import registries
 from jobs.lib.errors import InvalidInput, Problem
 from jobs.lib.redaction import has_secret
-from jobs.lib.registries import LookupFailed
+from jobs.lib.registries import LookupFailed, NotPublic
 from jobs.lib.sizes import GB, DiskPlan, disk_plan
 from jobs.models import GpuPrice
 from jobs.runpod.account import (
@@ -94,11 +94,10 @@ def look_up(wish: Wish) -> Sizes:
     image_gb, models_gb = 0.0, {}
     try:
         image_gb = registries.image(wish.image).size / GB
+    except NotPublic as error:
+        problems.append(_problem("image", f"{error} Push it, or correct its name."))
     except LookupFailed as error:
-        if "no public trace" in str(error):
-            problems.append(_problem("image", f"{error} Push it, or mend its name."))
-        else:
-            warnings.append(f"{error} Its size is not known: check the disk yourself.")
+        warnings.append(f"{error} Its size is not known: check the disk yourself.")
     for model in wish.models:
         try:
             models_gb[model] = registries.model_size(model).total / GB
