@@ -66,14 +66,14 @@ def main() -> None:
         targets = [
             running.enter_context(start()) for start in (_slipway, _fastapi, _gradio)
         ]
-        found: dict[tuple[str, str], list[tuple[Load, float]]] = {}
+        results: dict[tuple[str, str], list[tuple[Load, float]]] = {}
         for _ in range(ROUNDS):
             for target in targets:
                 for kind, request in target.requests.items():
-                    found.setdefault((kind, target.name), []).append(
+                    results.setdefault((kind, target.name), []).append(
                         _measure(target, request)
                     )
-        _print(found)
+        _print(results)
 
 
 def _measure(target: Target, request: tuple[str, str, bytes]) -> tuple[Load, float]:
@@ -83,13 +83,13 @@ def _measure(target: Target, request: tuple[str, str, bytes]) -> tuple[Load, flo
     return load, account.cpu()
 
 
-def _print(found: dict[tuple[str, str], list[tuple[Load, float]]]) -> None:
+def _print(results: dict[tuple[str, str], list[tuple[Load, float]]]) -> None:
     print(
         f"\n50 connections, {PROCESSES} processes, {ROUNDS} x {SECONDS:g} s, interleaved"
     )
     print(f"{'':8}{'':22}{'req/s':>8}{'p50 ms':>8}{'p99 ms':>8}{'CPU ms':>8}{'bad':>5}")
     rates: dict[tuple[str, str], float] = {}
-    for (kind, name), rounds in found.items():
+    for (kind, name), rounds in results.items():
         rate = sorted(load.per_second for load, _ in rounds)[len(rounds) // 2]
         times = [one for load, _ in rounds for one in load.times]
         cpu = sum(used for _, used in rounds) / max(1, len(times)) * 1000
@@ -100,9 +100,9 @@ def _print(found: dict[tuple[str, str], list[tuple[Load, float]]]) -> None:
             f"{sum(load.bad for load, _ in rounds):5}"
         )
     for kind in ("create", "read"):
-        ours = rates[kind, "Slipway"]
+        own_rate = rates[kind, "Slipway"]
         ratios = [
-            f"{ours / rates[at]:.2f} x {at[1]}"
+            f"{own_rate / rates[at]:.2f} x {at[1]}"
             for at in rates
             if at[0] == kind and at[1] != "Slipway"
         ]

@@ -45,10 +45,10 @@ async def _key(connection: Any, authorization: str) -> int:
     from fastapi import HTTPException  # noqa: PLC0415
 
     digest = hashlib.sha256(authorization.encode()).hexdigest()
-    found = await connection.fetchval("SELECT id FROM keys WHERE digest=$1", digest)
-    if found is None:
+    key_id = await connection.fetchval("SELECT id FROM keys WHERE digest=$1", digest)
+    if key_id is None:
         raise HTTPException(401)
-    return int(found)
+    return int(key_id)
 
 
 def _routes(app: Any) -> None:

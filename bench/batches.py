@@ -125,12 +125,12 @@ def _look(stack: RunningStack, api: httpx.Client, count: int) -> None:
 
 def _memory(pids: list[int]) -> float:
     """Return the resident memory of processes, in MB."""
-    found = 0
+    kilobytes = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmRSS"):
-                found += int(line.split()[1])
-    return found / 1024
+                kilobytes += int(line.split()[1])
+    return kilobytes / 1024
 
 
 if __name__ == "__main__":

@@ -68,8 +68,8 @@ def main(*arguments: str) -> None:
 
 
 def _ended(stack: RunningStack, count: int) -> tuple[bool, int]:
-    found = jobs_in(stack, "COMPLETED")
-    return found >= count, found
+    completed = jobs_in(stack, "COMPLETED")
+    return completed >= count, completed
 
 
 class Visitor:

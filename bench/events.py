@@ -96,9 +96,9 @@ async def _change(stack: RunningStack, pks: list[str]) -> None:
     for number in range(CHANGES):
         pk = pks[number % len(pks)]
         pk = pk.replace("-", "") if is_sqlite else pk
-        told = {"fraction": 0.5, "message": repr(time.time()), "seq": 1}
+        progress = {"fraction": 0.5, "message": repr(time.time()), "seq": 1}
         stack.query(
-            f"UPDATE jobs_job SET progress = '{json.dumps(told)}', "
+            f"UPDATE jobs_job SET progress = '{json.dumps(progress)}', "
             f"revision = revision + 1 WHERE id = '{pk}'"
         )
         await asyncio.sleep(PAUSE)

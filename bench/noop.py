@@ -21,24 +21,27 @@ GRADIO = ROOT / ".venv-bench" / "bin" / "python"
 
 def main() -> None:
     """Print the table."""
-    ours: list[float] = []
+    slipway: list[float] = []
     gradio: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         stack = RunningStack(Path(folder) / "data")
         stack.start("--no-sample")
         try:
             for _ in range(ROUNDS):
-                ours += _slipway(stack)
+                slipway += _slipway(stack)
                 gradio += _gradio()
         finally:
             stack.stop()
     print(f"\nNo-op, {ROUNDS} x {CALLS} calls one after another, interleaved (seconds)")
     print(f"{'':24}{'median':>8}{'p95':>8}{'max':>8}")
-    for name, times in (("Slipway, whole stack", ours), ("Gradio, queue call", gradio)):
+    for name, times in (
+        ("Slipway, whole stack", slipway),
+        ("Gradio, queue call", gradio),
+    ):
         p95 = statistics.quantiles(times, n=20)[-1]
         row = f"{statistics.median(times):8.2f}{p95:8.2f}{max(times):8.2f}"
         print(f"{name:24}{row}")
-    ratio = statistics.median(ours) / statistics.median(gradio)
+    ratio = statistics.median(slipway) / statistics.median(gradio)
     print(f"Slipway / Gradio: {ratio:.1f}   (the SDK worker takes one job a second)")
 
 

@@ -142,9 +142,11 @@ def _peak(pid: int) -> float:
 
 def quantile(values: list[float], share: float) -> float:
     """Return a quantile; NaN of nothing."""
-    found = sorted(values)
+    ordered = sorted(values)
     return (
-        found[min(len(found) - 1, int(len(found) * share))] if found else float("nan")
+        ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+        if ordered
+        else float("nan")
     )
 
 

@@ -111,8 +111,8 @@ def _stage(count: int, **script: Any) -> Iterator[tuple[httpx.Client, RunningSta
 
 
 def _ended(stack: RunningStack, count: int) -> tuple[bool, int]:
-    found = jobs_in(stack, "COMPLETED")
-    return found >= count, found
+    completed = jobs_in(stack, "COMPLETED")
+    return completed >= count, completed
 
 
 def ours(name: str, count: int, workers: int, **script: Any) -> Row:
@@ -229,5 +229,7 @@ def sdk(name: str, count: int, workers: int) -> Row:
         fake.post("/_script", json={"workers": workers, "limits": True, "webhooks": 0})
         printed = process.stdout.read()
         process.wait()
-        found = json.loads(printed)
-        return _row(name, count, fake, found["learned"], {}, found["cpu"], found["mb"])
+        measured = json.loads(printed)
+        return _row(
+            name, count, fake, measured["learned"], {}, measured["cpu"], measured["mb"]
+        )

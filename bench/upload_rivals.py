@@ -36,8 +36,8 @@ def _drain(connection: socket.socket, path: Path) -> None:
             return
         head += piece
     head, _, body = head.partition(b"\r\n\r\n")
-    found = re.search(rb"(?i)content-length: (\d+)", head)
-    left = int(found[1]) - len(body) if found else 0
+    match = re.search(rb"(?i)content-length: (\d+)", head)
+    left = int(match[1]) - len(body) if match else 0
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.write(file, body)
     buffer = memoryview(bytearray(BUFFER))

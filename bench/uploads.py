@@ -73,13 +73,13 @@ def main(*names: str) -> None:
             with source.open("wb") as file:
                 for _ in range(size // MIB):
                     file.write(random.randbytes(MIB))
-            found: dict[str, Measured] = {}
+            results: dict[str, Measured] = {}
             for _ in range(ROUNDS):
                 for make in TARGETS:
                     with make(Path(folder)) as target:
-                        measured = found.setdefault(target.name, Measured())
+                        measured = results.setdefault(target.name, Measured())
                         _measure(target, source, count, size, rate, measured)
-        _print(name, count, size, found)
+        _print(name, count, size, results)
 
 
 def _room() -> str | None:
@@ -126,8 +126,8 @@ def _warm(folder: Path, size: int) -> None:
     path.unlink()
 
 
-def _print(name: str, count: int, size: int, found: dict[str, Measured]) -> None:
-    sink = quantile(found["socket to file"].rates, 0.5)
+def _print(name: str, count: int, size: int, results: dict[str, Measured]) -> None:
+    sink = quantile(results["socket to file"].rates, 0.5)
     print(
         f"\n{count} x {size // MIB} MiB ({name}), medians of {ROUNDS} rounds, interleaved"
     )
@@ -135,7 +135,7 @@ def _print(name: str, count: int, size: int, found: dict[str, Measured]) -> None
         f"{'':28}{'MB/s':>8}{'x sink':>8}{'CPU s/GiB':>11}{'MB/upload':>11}"
         f"{'page p50':>10}{'worst ms':>10}"
     )
-    for target, one in found.items():
+    for target, one in results.items():
         rate = quantile(one.rates, 0.5)
         print(
             f"{target:28}{rate * MIB / 1e6:8.0f}{rate / sink:8.2f}"

@@ -122,25 +122,27 @@ class BatchForm(forms.Form):
         """Read the config as JSON."""
         text = self.cleaned_data["config"].strip()
         try:
-            found = json.loads(text) if text else {}
+            config = json.loads(text) if text else {}
         except ValueError:
             raise forms.ValidationError("This is not JSON.") from None
-        if not isinstance(found, dict):
+        if not isinstance(config, dict):
             raise forms.ValidationError("Write a JSON object: {…}.")
-        return found
+        return config
 
     def clean(self) -> Json:
         """Ask for what the chosen source needs."""
-        told: Json = super().clean() or {}
-        needed = {"bucket": "s3_paths"}.get(told.get("source", ""), told.get("source"))
-        if needed and not str(told.get(needed) or "").strip():
+        cleaned: Json = super().clean() or {}
+        needed = {"bucket": "s3_paths"}.get(
+            cleaned.get("source", ""), cleaned.get("source")
+        )
+        if needed and not str(cleaned.get(needed) or "").strip():
             words = (
                 "Choose at least one file." if needed == "dropped" else "Say what runs."
             )
             self.add_error(needed, words)
-        if self.has_payload and not told.get("batch_size"):
-            told["batch_size"] = 1
-        return told
+        if self.has_payload and not cleaned.get("batch_size"):
+            cleaned["batch_size"] = 1
+        return cleaned
 
     def items(self) -> Sequence[Any] | None:
         """Return what was typed, item by item; None where it is to be read."""
@@ -152,29 +154,29 @@ class BatchForm(forms.Form):
 
     def source_with(self, common: Json) -> Json:
         """Return where the items are to be read from."""
-        told = self.cleaned_data
+        cleaned = self.cleaned_data
         shared = {"input": common, "field": self.field_name}
-        if told["source"] == "file":
-            return {"kind": "file", "upload": told["file"], **shared}
+        if cleaned["source"] == "file":
+            return {"kind": "file", "upload": cleaned["file"], **shared}
         return {
-            "kind": "delimited" if told["is_delimited"] else "listing",
-            "s3_paths": told["s3_paths"].split(),
-            "includes": told["includes"].split(),
-            "excludes": told["excludes"].split(),
+            "kind": "delimited" if cleaned["is_delimited"] else "listing",
+            "s3_paths": cleaned["s3_paths"].split(),
+            "includes": cleaned["includes"].split(),
+            "excludes": cleaned["excludes"].split(),
             **shared,
         }
 
     def options(self) -> Options:
         """Return how the batch is to be run."""
-        told = self.cleaned_data
-        size, minutes = told.get("batch_size"), told["timeout"]
+        cleaned = self.cleaned_data
+        size, minutes = cleaned.get("batch_size"), cleaned["timeout"]
         is_ours = self.endpoint.contract == Endpoint.Contract.SLIPWAY
         return Options(
-            name=told["name"],
-            workers=told["workers"],
+            name=cleaned["name"],
+            workers=cleaned["workers"],
             batch_size=size,
-            config=told.get("config") or {},
-            max_attempts=told["max_attempts"],
+            config=cleaned.get("config") or {},
+            max_attempts=cleaned["max_attempts"],
             timeout_seconds=minutes * 60 if minutes else None,
             has_completion=bool(size and is_ours),
         )

@@ -98,10 +98,10 @@ class InputForm(forms.Form):
 
 def presets_of(endpoint: Endpoint) -> list[dict[str, Any]]:
     """Return the usable ones of the schema's `x-presets`: {"title", "input"}."""
-    told = endpoint.input_schema.get("x-presets")
+    presets = endpoint.input_schema.get("x-presets")
     return [
         preset
-        for preset in (told if isinstance(told, list) else [])
+        for preset in (presets if isinstance(presets, list) else [])
         if isinstance(preset, dict)
         and isinstance(preset.get("title"), str)
         and isinstance(preset.get("input"), dict)

@@ -141,7 +141,7 @@ class Hub:
 
     async def _turn_out(self) -> None:
         """End the streams of those who may no longer come in."""
-        everybody = [one for found in self._listeners.values() for one in found]
+        everybody = [one for listeners in self._listeners.values() for one in listeners]
         users = {one.user_id for one in everybody}
         keys = {one.key_id for one in everybody if one.key_id}
         good_users, good_keys = await in_thread(_welcome, users, keys)
@@ -161,36 +161,36 @@ def _changed(
 ) -> dict[UUID, State | None]:
     """Return the jobs among `pks` that are no longer as `known`; None: deleted."""
     columns = ("pk", "revision", "status", "endpoint__diagnosis__cause")
-    there = {
+    states = {
         pk: State(revision, status, cause=cause or "" if status in WAITING else "")
         for pk, revision, status, cause in Job.objects.filter(pk__in=pks).values_list(
             *columns
         )
     }
-    found: dict[UUID, State | None] = {
-        pk: there.get(pk)
+    changed: dict[UUID, State | None] = {
+        pk: states.get(pk)
         for pk in pks
-        if pk not in there or known.get(pk) != there[pk].mark
+        if pk not in states or known.get(pk) != states[pk].mark
     }
-    wanted = [pk for pk in found if pk in whole and pk in there]
+    wanted = [pk for pk in changed if pk in whole and pk in states]
     if not wanted:
-        return found
+        return changed
     jobs = list(
         Job.objects.filter(pk__in=wanted).with_endpoint().prefetch_related(*PREFETCHED)
     )
     positions = queue_positions(jobs)
     for job in jobs:
         shown = job_json(job, position=positions.get(job.pk))
-        cause = there[job.pk].cause
-        found[job.pk] = State(job.revision, job.status, shown, cause)
-    return found
+        cause = states[job.pk].cause
+        changed[job.pk] = State(job.revision, job.status, shown, cause)
+    return changed
 
 
 def _welcome(users: set[int], keys: set[Any]) -> tuple[set[int], set[int]]:
-    there = get_user_model().objects.filter(pk__in=users, is_active=True)
+    active_users = get_user_model().objects.filter(pk__in=users, is_active=True)
     usable = (
         ApiKey.objects.usable().filter(pk__in=keys) if keys else ApiKey.objects.none()
     )
-    return set(there.values_list("pk", flat=True)), set(
+    return set(active_users.values_list("pk", flat=True)), set(
         usable.values_list("pk", flat=True)
     )

@@ -117,8 +117,8 @@ def commit(root: Path, files: dict[str, str], tag: str, message: str) -> None:
             root, "commit", "--quiet", "--all", "-m", f"Release {tag.removeprefix('v')}"
         )
         # Else Git takes the headings of the section for its own comments.
-        how = ("--annotate", "--cleanup=whitespace", "--file=-")
-        git(root, "tag", *how, tag, given=message.encode())
+        options = ("--annotate", "--cleanup=whitespace", "--file=-")
+        git(root, "tag", *options, tag, given=message.encode())
     except GitFailed:
         # The tree was clean: only what was written here is lost.
         git(root, "reset", "--quiet", "--hard", before)

@@ -63,7 +63,7 @@ def secrets_named(prefix: str) -> dict[str, str]:
 
 def overrides(prefix: str, known: Collection[str]) -> dict[str, Any]:
     """Return every `PREFIX_<NAME>` that is set, read as JSON; `known` are the names."""
-    found = {}
+    values = {}
     for name in sorted(os.environ):
         stem = name.removeprefix(f"{prefix}_")
         if stem == name:
@@ -73,12 +73,12 @@ def overrides(prefix: str, known: Collection[str]) -> dict[str, Any]:
             hint = f"; did you mean {prefix}_{near[0]}?" if near else ""
             raise BadEnvironment(f"{name} is no limit that we know{hint}")
         try:
-            found[name] = json.loads(os.environ[name])
+            values[name] = json.loads(os.environ[name])
         except ValueError:
             raise BadEnvironment(
                 f"{name} is {os.environ[name]!r}; write a number, true, false or a JSON list"
             ) from None
-    return found
+    return values
 
 
 def email(name: str) -> dict[str, Any]:

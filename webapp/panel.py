@@ -54,8 +54,8 @@ def _may_see(request: HttpRequest, *, route: str) -> bool:
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the groups and their links (unfold's SIDEBAR.navigation)."""
-    there = {route: reverse(route) for links in GROUPS.values() for *_, route in links}
-    above = [link for link in there.values() if request.path.startswith(link)]
+    urls = {route: reverse(route) for links in GROUPS.values() for *_, route in links}
+    above = [link for link in urls.values() if request.path.startswith(link)]
     here = max(above, key=len, default="")
     return [
         {
@@ -65,8 +65,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 {
                     "title": name,
                     "icon": icon,
-                    "link": there[route],
-                    "active": there[route] == here,
+                    "link": urls[route],
+                    "active": urls[route] == here,
                     "permission": partial(_may_see, route=route),
                 }
                 for name, icon, route in links

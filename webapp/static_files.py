@@ -44,9 +44,9 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
         file = self.find_file(path) if self.autorefresh else self.files.get(path)
         if file is None:
             return None
-        found = self.serve(file, request)
-        content = b"".join(found.streaming_content) if found.streaming else b""
-        response = HttpResponse(content, status=found.status_code)
-        for name, value in found.items():
+        served = self.serve(file, request)
+        content = b"".join(served.streaming_content) if served.streaming else b""
+        response = HttpResponse(content, status=served.status_code)
+        for name, value in served.items():
             response[name] = value
         return response

@@ -39,17 +39,17 @@ def batch(
 
     The server reads it, whatever its size. "-" takes up to 5,000 JSON lines from the pipe.
     """
-    told: Json = {name: value for name, value in options.items() if value}
+    arguments: Json = {name: value for name, value in options.items() if value}
     if str(file) == "-":
-        told["items"] = _items(sys.stdin)
+        arguments["items"] = _items(sys.stdin)
     with bars() as shown:
         sent = None if str(file) == "-" else file
         see = transfer(shown, "Upload") if sent else None
-        told |= {"file": sent, "see": see}
+        arguments |= {"file": sent, "see": see}
         if is_checked:
-            made = slipway.check_batch(endpoint, **told)
+            made = slipway.check_batch(endpoint, **arguments)
         else:
-            made = slipway.submit_batch(endpoint, **told)
+            made = slipway.submit_batch(endpoint, **arguments)
     if is_checked:
         _tell(made)
         return
@@ -64,12 +64,12 @@ def batch(
 @command
 def batch_status(slipway: Client, *, batch_id: str, is_waiting: bool) -> None:
     """Show what became of a batch, and why items failed."""
-    found = slipway.batch(batch_id)
+    batch = slipway.batch(batch_id)
     if is_waiting:
-        found = _watch(slipway, found)
-    for group in found["failures"]:
+        batch = _watch(slipway, batch)
+    for group in batch["failures"]:
         err.print(f"{group['count']:6}  {group['code']}: {group['signature']}")
-    _show(found)
+    _show(batch)
 
 
 @click.command()
@@ -101,15 +101,15 @@ COMMANDS = (batch, batch_status, retry_failed, results)
 
 
 def _items(file: TextIO) -> list[Json]:
-    found = []
+    items = []
     for number, line in enumerate(file, start=1):
         if line.strip():
             try:
-                found.append(json.loads(line))
+                items.append(json.loads(line))
             except ValueError:
                 text = f"line {number}: this is not JSON."
                 raise click.UsageError(text) from None
-    return found
+    return items
 
 
 def _tell(plan: Json) -> None:

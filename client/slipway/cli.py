@@ -103,8 +103,8 @@ def list_(
 ) -> None:
     """List jobs, newest first."""
     filters = {"status": status, "endpoint": endpoint}
-    told = {name: value for name, value in filters.items() if value}
-    for job in slipway.jobs(limit, **told):
+    chosen = {name: value for name, value in filters.items() if value}
+    for job in slipway.jobs(limit, **chosen):
         if is_json:
             click.echo(json.dumps(job.raw))
         else:
@@ -174,14 +174,14 @@ def _input(schema: Json, files: tuple[Path, ...], pairs: tuple[str, ...]) -> Jso
     if len(files) > len(names):
         takes = f"takes {len(names)}" if names else "takes no file"
         raise click.UsageError(f"{len(files)} files given, but the endpoint {takes}.")
-    found: Json = dict(zip(names, files, strict=False))
+    fields: Json = dict(zip(names, files, strict=False))
     for pair in pairs:
         name, separator, text = pair.partition("=")
         if not separator:
             raise click.UsageError(f"--input {pair}: write NAME=VALUE.")
         is_file = name in names and Path(text).is_file()
-        found[name] = Path(text) if is_file else _typed(properties.get(name, {}), text)
-    return found
+        fields[name] = Path(text) if is_file else _typed(properties.get(name, {}), text)
+    return fields
 
 
 def _typed(schema: Json, text: str) -> Any:

@@ -37,8 +37,8 @@ class _Settings:
         headers = dict(call.headers)
         if call.with_key:
             headers["Authorization"] = f"Bearer {self._key}"
-        found: Json = {"method": call.method, "url": url, "headers": headers}
-        return found | {
+        request: Json = {"method": call.method, "url": url, "headers": headers}
+        return request | {
             name: value
             for name, value in (
                 ("json", call.json),
@@ -156,8 +156,8 @@ class Client(_Settings):
 
     def batch(self, id: str) -> Json:
         """Read a batch: counts, speed, why items failed."""
-        found: Json = self._drive(flows.get(f"/batches/{id}"))
-        return found
+        batch: Json = self._drive(flows.get(f"/batches/{id}"))
+        return batch
 
     def retry_failed(self, id: str) -> int:
         """Run the items again that have no result; return how many."""
@@ -196,13 +196,13 @@ class Client(_Settings):
 
     def endpoint(self, slug: str) -> Json:
         """Read an endpoint with the schema of its input."""
-        found: Json = self._drive(flows.get(f"/endpoints/{slug}"))
-        return found
+        endpoint: Json = self._drive(flows.get(f"/endpoints/{slug}"))
+        return endpoint
 
     def me(self) -> Json:
         """Who the key belongs to, and what it may do."""
-        found: Json = self._drive(flows.get("/me"))
-        return found
+        identity: Json = self._drive(flows.get("/me"))
+        return identity
 
     def events(self, id: str) -> Iterator[Event]:
         """Hear what becomes of a job until it ends; the first event is the whole job."""
@@ -309,13 +309,13 @@ class AsyncClient(_Settings):
 
     async def check_batch(self, endpoint: str, **options: Any) -> Json:
         """As `Client.check_batch`."""
-        told = {**options, "is_dry": True}
-        return await self._drive(transfers.create_batch(endpoint, **told))
+        arguments = {**options, "is_dry": True}
+        return await self._drive(transfers.create_batch(endpoint, **arguments))
 
     async def batch(self, id: str) -> Json:
         """As `Client.batch`."""
-        found: Json = await self._drive(flows.get(f"/batches/{id}"))
-        return found
+        batch: Json = await self._drive(flows.get(f"/batches/{id}"))
+        return batch
 
     async def retry_failed(self, id: str) -> int:
         """As `Client.retry_failed`."""
@@ -357,13 +357,13 @@ class AsyncClient(_Settings):
 
     async def endpoint(self, slug: str) -> Json:
         """As `Client.endpoint`."""
-        found: Json = await self._drive(flows.get(f"/endpoints/{slug}"))
-        return found
+        endpoint: Json = await self._drive(flows.get(f"/endpoints/{slug}"))
+        return endpoint
 
     async def me(self) -> Json:
         """As `Client.me`."""
-        found: Json = await self._drive(flows.get("/me"))
-        return found
+        identity: Json = await self._drive(flows.get("/me"))
+        return identity
 
     async def events(self, id: str) -> AsyncIterator[Event]:
         """As `Client.events`."""

@@ -55,6 +55,6 @@ class JobFailed(SlipwayError):
     """A job ended without a result."""
 
     def __init__(self, job: Job) -> None:
-        told = (job.error or {}).get("message") or job.raw.get("explanation")
-        super().__init__(f"{job.status}: {told or job.raw.get('reason') or job.id}")
+        message = (job.error or {}).get("message") or job.raw.get("explanation")
+        super().__init__(f"{job.status}: {message or job.raw.get('reason') or job.id}")
         self.job = job

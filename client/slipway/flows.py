@@ -94,8 +94,8 @@ def create(path: str, body: Any = None, key: str = "") -> Flow[Job]:
 
 def job(id: str) -> Flow[Job]:
     """Read a job."""
-    found = yield from get(f"/jobs/{id}")
-    return Job.of(found)
+    raw = yield from get(f"/jobs/{id}")
+    return Job.of(raw)
 
 
 def wait(id: str, see: Callable[[Job], None] | None = None) -> Flow[Job]:
@@ -120,8 +120,8 @@ def create_batch(body: Json, key: str = "", *, is_dry: bool = False) -> Flow[Jso
     path = f"{API}/batches"
     call = Call("POST", path, json=body, headers=headers, params=params)
     response = yield from asked(call)
-    found: Json = response.json()
-    return found
+    answer: Json = response.json()
+    return answer
 
 
 def wait_for_batch(id: str, see: Callable[[Json], None] | None = None) -> Flow[Json]:
@@ -145,15 +145,15 @@ def completed(job: Job) -> Job:
 
 def pages(path: str, limit: int, **params: str) -> Flow[list[Json]]:
     """Read a list up to `limit` entries, page after page."""
-    found: list[Json] = []
-    url, told = API + path, {**params, "limit": str(min(limit, 200))}
+    entries: list[Json] = []
+    url, query = API + path, {**params, "limit": str(min(limit, 200))}
     while True:
-        response = yield from asked(Call("GET", url, params=told))
+        response = yield from asked(Call("GET", url, params=query))
         body = response.json()
-        found += body["data"]
-        if not body["next"] or len(found) >= limit:
-            return found[:limit]
-        url, told = body["next"], {}
+        entries += body["data"]
+        if not body["next"] or len(entries) >= limit:
+            return entries[:limit]
+        url, query = body["next"], {}
 
 
 def delete(path: str) -> Flow[None]:

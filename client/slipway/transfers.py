@@ -29,10 +29,10 @@ def upload(
     not the pieces of an upload that broke off.
     """
     size = path.stat().st_size
-    told = {"filename": path.name, "size": size, "fingerprint": fingerprint(path)}
+    body = {"filename": path.name, "size": size, "fingerprint": fingerprint(path)}
     if is_hashed:
-        told["sha256"] = _sha256(path)
-    answer = yield from asked(Call("POST", f"{API}/uploads", json=told))
+        body["sha256"] = _sha256(path)
+    answer = yield from asked(Call("POST", f"{API}/uploads", json=body))
     opened = answer.json()
     done = Upload(opened["id"], opened["filename"], size, opened["deduplicated"])
     if opened["status"] == "uploading":
@@ -99,9 +99,9 @@ def _parts(path: Path, opened: Json, see: Progress) -> Flow[None]:
     """Send the parts that are missing to the bucket, by links that expire."""
     base, size = f"{API}/uploads/{opened['id']}", opened["size"]
     answer = yield from asked(Call("GET", base))
-    there = {part["number"]: part["size"] for part in answer.json()["parts"]}
-    missing = [n for n in range(1, opened["part_count"] + 1) if n not in there]
-    sent = sum(there.values())
+    arrived = {part["number"]: part["size"] for part in answer.json()["parts"]}
+    missing = [n for n in range(1, opened["part_count"] + 1) if n not in arrived]
+    sent = sum(arrived.values())
     with path.open("rb") as file:
         for start in range(0, len(missing), PARTS_AT_ONCE):
             numbers = missing[start : start + PARTS_AT_ONCE]
@@ -121,11 +121,11 @@ def _parts(path: Path, opened: Json, see: Progress) -> Flow[None]:
 def download(job: Job, folder: Path, see: Progress | None = None) -> Flow[list[Path]]:
     """Fetch every file of a job into `folder`; return where they are."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
+    paths = []
     for output in job.outputs:
         path = yield from _fetch(output, folder, see or _nothing)
-        found.append(path)
-    return found
+        paths.append(path)
+    return paths
 
 
 def _fetch(output: Output, folder: Path, see: Progress) -> Flow[Path]:
@@ -210,16 +210,16 @@ def with_files(
     input: Json, see: Progress | None = None, *, is_hashed: bool = True
 ) -> Flow[Json]:
     """Return `input` with every Path sent, and its reference in its place."""
-    found: Json = {}
+    prepared: Json = {}
     for name, value in input.items():
         if isinstance(value, Path):
             sent = yield from upload(value, see, is_hashed=is_hashed)
-            found[name] = sent.reference
+            prepared[name] = sent.reference
         elif isinstance(value, dict):
-            found[name] = yield from with_files(value, see, is_hashed=is_hashed)
+            prepared[name] = yield from with_files(value, see, is_hashed=is_hashed)
         else:
-            found[name] = value
-    return found
+            prepared[name] = value
+    return prepared
 
 
 def _sha256(path: Path) -> str:

@@ -36,10 +36,10 @@ def verify(
 
     `body` must be the bytes as they came. `tolerance` is in seconds.
     """
-    told = {name.lower(): value for name, value in headers.items()}
+    lowered = {name.lower(): value for name, value in headers.items()}
     try:
-        id, at = told["webhook-id"], told["webhook-timestamp"]
-        signatures = told["webhook-signature"].split()
+        id, at = lowered["webhook-id"], lowered["webhook-timestamp"]
+        signatures = lowered["webhook-signature"].split()
         is_old = abs(time.time() - int(at)) > tolerance
     except (KeyError, ValueError):
         raise BadSignature("The headers of Standard Webhooks are missing.") from None
@@ -50,5 +50,5 @@ def verify(
     expected = f"v1,{base64.b64encode(digest).decode()}"
     if not any(hmac.compare_digest(expected, one) for one in signatures):
         raise BadSignature("The signature is not ours.")
-    found: Json = json.loads(body)
-    return found
+    message: Json = json.loads(body)
+    return message

@@ -48,7 +48,9 @@ def delete(request: HttpRequest) -> HttpResponse:
     return _done(request, volumes.delete, "{0.name} is deleted: {0.size_gb} GB.")
 
 
-def _done(request: HttpRequest, act: Callable[..., Volume], said: str) -> HttpResponse:
+def _done(
+    request: HttpRequest, act: Callable[..., Volume], message: str
+) -> HttpResponse:
     """Do it to the volume that the form names, and say what came of it."""
     if not request.user.has_perm("jobs.change_endpoint"):
         raise PermissionDenied
@@ -58,7 +60,7 @@ def _done(request: HttpRequest, act: Callable[..., Volume], said: str) -> HttpRe
     except (SlipwayError, RunPodError) as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, said.format(volume))
+        messages.success(request, message.format(volume))
     return redirect("admin:runpod_account")
 
 

@@ -45,19 +45,19 @@ def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context = {**context, "title": "Dashboard"}
     if not request.user.has_perms(["jobs.view_endpoint", "jobs.view_job"]):
         return context
-    found = service.dashboard(request.GET.get("range", ""))
-    waiting = sum(n for s, n in found.active.items() if s not in RUNNING)
+    dashboard = service.dashboard(request.GET.get("range", ""))
+    waiting = sum(n for s, n in dashboard.active.items() if s not in RUNNING)
     return {
         **context,
-        "dashboard": found,
+        "dashboard": dashboard,
         "ranges": RANGES,
         "waiting": waiting,
-        "running": sum(found.active.values()) - waiting,
+        "running": sum(dashboard.active.values()) - waiting,
         "charts": {
-            "ended": chart(found.ended, kind="bar"),
-            "workers": chart(found.workers, kind="line"),
-            "times": chart(found.times, kind="line", unit="s"),
-            "spend": chart(found.spend, kind="bar", unit="$"),
+            "ended": chart(dashboard.ended, kind="bar"),
+            "workers": chart(dashboard.workers, kind="line"),
+            "times": chart(dashboard.times, kind="line", unit="s"),
+            "spend": chart(dashboard.spend, kind="bar", unit="$"),
         },
     }
 

@@ -32,7 +32,7 @@ class EndpointAdmin(Audited, ModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         """Add our own pages."""
         view = self.admin_site.admin_view
-        ours = [
+        own_urls = [
             path("provision/", view(provision.provision), name="endpoint_provision"),
             path("account/", view(account.account), name="runpod_account"),
             path("volumes/grow/", view(account.grow), name="volume_grow"),
@@ -44,8 +44,8 @@ class EndpointAdmin(Audited, ModelAdmin):
                 name="endpoint_act",
             ),
         ]
-        found: list[URLPattern] = ours + super().get_urls()
-        return found
+        urls: list[URLPattern] = own_urls + super().get_urls()
+        return urls
 
     @admin.display(description="")
     def open(self, endpoint: Endpoint) -> str:
@@ -56,11 +56,11 @@ class EndpointAdmin(Audited, ModelAdmin):
     @admin.display(description="what is going on")
     def state(self, endpoint: Endpoint) -> str:
         """Say what was found when we last looked."""
-        told = str(endpoint.diagnosis.get("sentence") or "Nothing is wrong")
+        sentence = str(endpoint.diagnosis.get("sentence") or "Nothing is wrong")
         if endpoint.unreachable_at is None:
-            return told
+            return sentence
         since = date_format(endpoint.unreachable_at, "j M H:i")
-        return f"{told} Unreachable since {since}."
+        return f"{sentence} Unreachable since {since}."
 
     @admin.action(
         description="Purge the queue: drop jobs no worker has taken",

@@ -148,17 +148,17 @@ class ProvisionForm(forms.Form):
 
     def wish(self) -> Wish:
         """Return what is wanted."""
-        told = self.cleaned_data
+        cleaned = self.cleaned_data
         plain = ("image", "has_volume", "data_center", "start_command", "env")
         numbers = ("workers_min", "workers_max", "idle_seconds", "scaler_value")
         return Wish(
-            name=told["name"],
-            gpu_ids=tuple(told["gpu_ids"]),
-            models=tuple(told["models"].split()),
-            volume_gb=told["volume_gb"] or 0,
-            container_disk_gb=told["container_disk_gb"] or 0,
-            scaler_type=told["scaler_type"],
-            **{name: told[name] for name in (*plain, *numbers)},
+            name=cleaned["name"],
+            gpu_ids=tuple(cleaned["gpu_ids"]),
+            models=tuple(cleaned["models"].split()),
+            volume_gb=cleaned["volume_gb"] or 0,
+            container_disk_gb=cleaned["container_disk_gb"] or 0,
+            scaler_type=cleaned["scaler_type"],
+            **{name: cleaned[name] for name in (*plain, *numbers)},
         )
 
     def show(self, error: InvalidInput) -> None:
@@ -214,14 +214,14 @@ def _planned(form: ProvisionForm) -> Plan | None:
 
 
 def _made(request: HttpRequest, form: ProvisionForm) -> Endpoint | None:
-    told = form.cleaned_data
+    cleaned = form.cleaned_data
     try:
         made = provisioning.provision(
             form.wish(),
-            key_name=told["key_name"],
+            key_name=cleaned["key_name"],
             user=request.user,
-            contract=told["contract"],
-            runner=told["runner"],
+            contract=cleaned["contract"],
+            runner=cleaned["runner"],
         )
     except InvalidInput as error:
         form.show(error)

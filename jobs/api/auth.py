@@ -52,9 +52,9 @@ class Caller:
 
     def jobs(self) -> JobQuerySet:
         """Return the jobs that the call may see."""
-        found = Job.objects.visible_to(self.owner)
+        jobs = Job.objects.visible_to(self.owner)
         return (
-            found.filter(endpoint__slug__in=self.endpoints) if self.endpoints else found
+            jobs.filter(endpoint__slug__in=self.endpoints) if self.endpoints else jobs
         )
 
 

@@ -58,9 +58,9 @@ def create_batch(
     items = _items(request, endpoint, body, options.batch_size)
     source = _source(request, body)
     if dry_run:
-        told = {"batch_size": options.batch_size, "source": source or {}}
+        fields = {"batch_size": options.batch_size, "source": source or {}}
         workers = service.in_flight(options.workers)
-        batch = Batch(owner=owner, endpoint=endpoint, in_flight=workers, **told)
+        batch = Batch(owner=owner, endpoint=endpoint, in_flight=workers, **fields)
         return answer(_plan(batch, items))
 
     def accept() -> dict[str, Any]:
@@ -120,39 +120,39 @@ def _items(
 
 def _source(request: ApiRequest, body: BatchIn) -> dict[str, Any] | None:
     """Return where the items are to be read from."""
-    told: dict[str, Any] = {"field": body.field, "input": body.input}
+    source: dict[str, Any] = {"field": body.field, "input": body.input}
     listed = body.file_path_lister or body.delimited_files
     if listed:
         kind = "listing" if body.file_path_lister else "delimited"
-        told |= {"kind": kind, **listed.dict(exclude={"batch_size"})}
+        source |= {"kind": kind, **listed.dict(exclude={"batch_size"})}
     elif body.file is not None:
-        told |= {"kind": "file", "upload": body.file, "format": body.format}
+        source |= {"kind": "file", "upload": body.file, "format": body.format}
     else:
         return None
-    return item_sources.check(told, owner=request.auth.owner)
+    return item_sources.check(source, owner=request.auth.owner)
 
 
 def _plan(batch: Batch, items: list[Any] | None) -> dict[str, Any]:
     """Return what would become of a batch, which is not saved."""
-    told = {"endpoint": batch.endpoint.slug, "workers": batch.in_flight}
+    common = {"endpoint": batch.endpoint.slug, "workers": batch.in_flight}
     usual = estimates.usual(batch.endpoint)
     each = float(usual.cost) if usual and usual.cost is not None else None
     if items is not None:
         number = len(items)
         cost = None if each is None else each * number
         counted = {"total": number, "checked": number, "estimated_cost": cost}
-        return {**told, **counted, "files": [], "problems": []}
+        return {**common, **counted, "files": [], "problems": []}
     try:
-        found = enqueuing.preview(batch)
+        preview = enqueuing.preview(batch)
     except Unreadable as error:
         raise InvalidInput(Problem("/file", str(error), "file")) from None
-    problems = [{"index": at, "message": text} for at, text in found.problems]
+    problems = [{"index": at, "message": text} for at, text in preview.problems]
     return {
-        **told,
-        "total": found.total,
-        "estimated_cost": each * found.total if each and found.total else None,
-        "checked": found.checked,
-        "files": found.files,
+        **common,
+        "total": preview.total,
+        "estimated_cost": each * preview.total if each and preview.total else None,
+        "checked": preview.checked,
+        "files": preview.files,
         "problems": problems,
     }
 
@@ -227,10 +227,10 @@ def retry_failed(request: ApiRequest, batch_id: UUID) -> HttpResponse:
 
 
 def _seen(request: ApiRequest) -> Any:
-    found = Batch.objects.visible_to(request.auth.owner)
+    batches = Batch.objects.visible_to(request.auth.owner)
     slugs = request.auth.endpoints
-    found = found.filter(endpoint__slug__in=slugs) if slugs else found
-    return found.select_related("endpoint", "owner", "completion")
+    batches = batches.filter(endpoint__slug__in=slugs) if slugs else batches
+    return batches.select_related("endpoint", "owner", "completion")
 
 
 def find(request: ApiRequest, batch_id: UUID) -> Batch:

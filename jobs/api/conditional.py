@@ -11,5 +11,5 @@ def with_etag(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     tag = f'"{sha256(response.content).hexdigest()[:32]}"'
     response["ETag"] = tag
     response["Cache-Control"] = "private, no-cache"
-    found = get_conditional_response(request, etag=tag, response=response)
-    return found if isinstance(found, HttpResponse) else response
+    conditional = get_conditional_response(request, etag=tag, response=response)
+    return conditional if isinstance(conditional, HttpResponse) else response

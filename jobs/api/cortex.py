@@ -105,10 +105,10 @@ def batch(request: HttpRequest, slug: str) -> HttpResponse:
             raise NotFound(f"{slug} is not deployed.")
         if request.method == "POST":
             return _submit(request, caller, endpoint)
-        found = _find(request, caller, endpoint)
+        batch = _find(request, caller, endpoint)
         if request.method == "DELETE":
-            return _stop(found)
-        return _answer(_shown(request, found))
+            return _stop(batch)
+        return _answer(_shown(request, batch))
     except (SlipwayError, StoreError) as error:
         return refusal(error)
     except HttpError as error:
@@ -132,9 +132,9 @@ def refusal(error: SlipwayError | StoreError) -> HttpResponse:
 
 def _caller(request: HttpRequest) -> Caller:
     method = request.method or ""
-    scheme, _, told = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "basic":
-        request.META["HTTP_AUTHORIZATION"] = f"Bearer {_password(told)}"
+        request.META["HTTP_AUTHORIZATION"] = f"Bearer {_password(credentials)}"
         request.__dict__.pop("headers", None)  # which are made once
     caller = needs(SCOPES.get(method, "jobs:write"))(request)
     if caller is None:
@@ -142,9 +142,11 @@ def _caller(request: HttpRequest) -> Caller:
     return caller
 
 
-def _password(told: str) -> str:
+def _password(credentials: str) -> str:
     try:
-        name, _, password = b64decode(told, validate=True).decode().partition(":")
+        name, _, password = (
+            b64decode(credentials, validate=True).decode().partition(":")
+        )
     except ValueError:
         return ""
     return password or name
@@ -203,10 +205,10 @@ def _metadata(sent: Submission) -> Json:
 
 
 def _list_of(sent: Submission) -> ItemList | FileList:
-    found = sent.item_list or sent.file_path_lister or sent.delimited_files
-    if found is None:
+    source = sent.item_list or sent.file_path_lister or sent.delimited_files
+    if source is None:
         raise AssertionError  # `_parsed` has seen to it
-    return found
+    return source
 
 
 def _contents(
@@ -219,18 +221,18 @@ def _contents(
                 text = f"item {index} is larger than 256000 bytes, the limit of an item"
                 raise Refused("item_size_exceeds_limit", text)
         size = sent.item_list.batch_size
-        found = batch_inputs.inputs_of(
+        job_inputs = batch_inputs.inputs_of(
             endpoint, sent.item_list.items, owner=owner, batch_size=size
         )
-        for index, one in enumerate(found):
+        for index, one in enumerate(job_inputs):
             if len(json.dumps(one[PAYLOAD])) > ITEM_MAX_BYTES:
                 text = f"batch {index} is larger than 256000 bytes: use a smaller batch_size"
                 raise Refused("message_exceeds_max_size", text)
-        return found, None
+        return job_inputs, None
     kind = "listing" if sent.file_path_lister else "delimited"
-    told = _list_of(sent).model_dump(exclude={"batch_size"})
+    fields = _list_of(sent).model_dump(exclude={"batch_size"})
     try:
-        return None, item_sources.check({"kind": kind, **told}, owner=owner)
+        return None, item_sources.check({"kind": kind, **fields}, owner=owner)
     except InvalidInput as error:
         if error.problems[0].message == item_sources.NO_FILES:
             raise Refused("no_s3_files_found", item_sources.NO_FILES) from None
@@ -246,17 +248,17 @@ def _dry_run(source: Json | None) -> HttpResponse:
 
 # --- read and stop --------------------------------------------------------------------
 def _find(request: HttpRequest, caller: Caller, endpoint: Endpoint) -> Batch:
-    told = request.GET.get("jobID", "")
-    if not told:
+    job_id = request.GET.get("jobID", "")
+    if not job_id:
         raise InvalidInput(Problem("/jobID", "jobID is a required query parameter."))
     seen = Batch.objects.visible_to(caller.owner).filter(endpoint=endpoint)
     try:
-        found = seen.select_related("endpoint", "completion").filter(pk=UUID(told))
+        matches = seen.select_related("endpoint", "completion").filter(pk=UUID(job_id))
     except ValueError:
-        found = seen.none()
-    batch = found.first()
+        matches = seen.none()
+    batch = matches.first()
     if batch is None:
-        text = f"unable to find batch job {endpoint.slug}/{told[:80]}"
+        text = f"unable to find batch job {endpoint.slug}/{job_id[:80]}"
         error = NotFound(text)
         error.code = "batchapi.job_not_found"
         raise error

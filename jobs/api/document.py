@@ -32,11 +32,11 @@ class Document(NinjaAPI):
         path_params: dict[str, Any] | None = None,
     ) -> OpenAPISchema:
         """Return the document."""
-        found = super().get_openapi_schema(
+        schema = super().get_openapi_schema(
             path_prefix=path_prefix, path_params=path_params
         )
-        found["servers"] = [{"url": settings.PUBLIC_URL}]
-        parts = found["components"]
+        schema["servers"] = [{"url": settings.PUBLIC_URL}]
+        parts = schema["components"]
         # ninja only brings the schemas that a view names.
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         parts["schemas"] |= problem.pop("$defs") | {"Problem": problem}
@@ -49,10 +49,10 @@ class Document(NinjaAPI):
             }
         }
         parts["responses"] = {f"Problem{status}": _problem(status) for status in TITLES}
-        for path in found["paths"].values():
+        for path in schema["paths"].values():
             for verb in VERBS & set(path):
                 _complete(path[verb], verb)
-        return found
+        return schema
 
 
 def _problem(status: int) -> dict[str, Any]:

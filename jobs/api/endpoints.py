@@ -70,12 +70,14 @@ def estimate(request: ApiRequest, slug: str, body: EstimateIn) -> dict[str, Any]
     everything is null before the first job was completed.
     """
     endpoint = _endpoint(request, slug)
-    found = estimates.similar(endpoint, body.input, request.auth.owner)
+    estimate = estimates.similar(endpoint, body.input, request.auth.owner)
     return {
-        "seconds": found.seconds if found else None,
-        "cost": float(found.cost) if found and found.cost is not None else None,
+        "seconds": estimate.seconds if estimate else None,
+        "cost": float(estimate.cost)
+        if estimate and estimate.cost is not None
+        else None,
         "currency": costs.CURRENCY,
-        "based_on": found.jobs if found else 0,
+        "based_on": estimate.jobs if estimate else 0,
     }
 
 
@@ -110,17 +112,17 @@ def _endpoint(request: ApiRequest, slug: str) -> Endpoint:
 
 def _diagnosis(endpoint: Endpoint, *, is_staff: bool) -> dict[str, Any] | None:
     """Return why nothing runs there; evidence and remedy are the operator's."""
-    found = diagnosis.of(endpoint)
-    if found is None:
+    verdict = diagnosis.of(endpoint)
+    if verdict is None:
         return None
-    told = {"cause": found.cause, "sentence": found.for_user}
+    fields = {"cause": verdict.cause, "sentence": verdict.for_user}
     if is_staff:
-        told["sentence"] = found.sentence
-    evidence = list(found.evidence) if is_staff else []
+        fields["sentence"] = verdict.sentence
+    evidence = list(verdict.evidence) if is_staff else []
     return {
-        **told,
+        **fields,
         "evidence": evidence,
-        "next_step": found.next_step if is_staff else "",
+        "next_step": verdict.next_step if is_staff else "",
     }
 
 

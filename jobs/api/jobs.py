@@ -108,9 +108,9 @@ def job_page(
     request: ApiRequest, jobs: JobQuerySet, filters: JobFilters
 ) -> HttpResponse:
     """Return one page of those `jobs` that match."""
-    found = filters.apply(request, jobs.in_brief())
+    matches = filters.apply(request, jobs.in_brief())
     page = page_of(
-        request, found.prefetch_related(*PREFETCHED), filters.limit, filters.cursor
+        request, matches.prefetch_related(*PREFETCHED), filters.limit, filters.cursor
     )
     positions = service.queue_positions(page["data"])
     shown = jobs_json(page["data"], base=base_of(request), positions=positions)

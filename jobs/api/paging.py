@@ -50,16 +50,16 @@ def page_of(
     rows = rows.order_by("id" if backwards else "-id")
     if beside:
         rows = rows.filter(**{"id__gt" if backwards else "id__lt": beside})
-    found = list(rows[: limit + 1])
-    has_more, found = len(found) > limit, found[:limit]
+    page = list(rows[: limit + 1])
+    has_more, page = len(page) > limit, page[:limit]
     if backwards:
-        found.reverse()
+        page.reverse()
     has_older = has_more if not backwards else beside is not None
     has_newer = has_more if backwards else beside is not None
     return {
-        "data": found,
-        "next": _link(request, "n", found[-1].pk) if found and has_older else None,
-        "previous": _link(request, "p", found[0].pk) if found and has_newer else None,
+        "data": page,
+        "next": _link(request, "n", page[-1].pk) if page and has_older else None,
+        "previous": _link(request, "p", page[0].pk) if page and has_newer else None,
     }
 
 

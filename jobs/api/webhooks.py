@@ -122,10 +122,10 @@ def list_deliveries(
 ) -> HttpResponse:
     """Return the messages of a webhook, newest first, each with its tries."""
     refuse_unknown(request, ("status", "limit", "cursor"))
-    found = _named(request, webhook_id).deliveries.prefetch_related("log")
+    deliveries = _named(request, webhook_id).deliveries.prefetch_related("log")
     if status:
-        found = found.filter(status=status)
-    page = page_of(request, found, limit, cursor)
+        deliveries = deliveries.filter(status=status)
+    page = page_of(request, deliveries, limit, cursor)
     return answer({**page, "data": [delivery_json(one) for one in page["data"]]})
 
 

@@ -110,14 +110,14 @@ class Gate(BaseHandler):
             end.cancel()
             return response
         status = 201 if end.result() else 202
-        found: HttpResponseBase = await self._in_thread(
+        final_response: HttpResponseBase = await self._in_thread(
             _closing, waiting.answer, status
         )
         for name, value in response.items():
-            found.headers.setdefault(name, value)
-        found["Preference-Applied"] = f"wait={waiting.seconds}"
-        found["Content-Length"] = str(len(found.content))  # type: ignore[attr-defined]
-        return found
+            final_response.headers.setdefault(name, value)
+        final_response["Preference-Applied"] = f"wait={waiting.seconds}"
+        final_response["Content-Length"] = str(len(final_response.content))  # type: ignore[attr-defined]
+        return final_response
 
 
 def gate_for(scope: Scope) -> Gate | None:

@@ -89,8 +89,8 @@ async def _body(receive: Receive) -> bytes:
 
 def _id_in(body: bytes) -> str:
     try:
-        told = clean_json.lenient(body)
+        payload = clean_json.lenient(body)
     except ValueError:
         return ""
-    id = told.get("id") if isinstance(told, dict) else None
+    id = payload.get("id") if isinstance(payload, dict) else None
     return id if isinstance(id, str) else ""

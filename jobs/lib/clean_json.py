@@ -72,12 +72,12 @@ def _finite(text: str) -> float:
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the key {json.dumps(twice[:80])} comes twice")
-    return found
+    return members
 
 
 DECODER = json.JSONDecoder(
@@ -119,11 +119,11 @@ def _problem(value: Any, pointer: str, depth: int) -> Problem | None:
     elif isinstance(value, list):
         children = list(enumerate(value))
     for key, item in children:
-        found = _text_problem(str(key), pointer) or _problem(
+        problem = _text_problem(str(key), pointer) or _problem(
             item, f"{pointer}/{key}", depth - 1
         )
-        if found:
-            return found
+        if problem:
+            return problem
     return None
 
 

@@ -100,12 +100,12 @@ def _request(
 ) -> httpx.Request:
     """Build a request to the checked address, keeping host name and TLS name."""
     parsed = httpx.URL(url)
-    ours = {"Host": parsed.netloc.decode(), "Accept-Encoding": "identity"}
+    own_headers = {"Host": parsed.netloc.decode(), "Accept-Encoding": "identity"}
     return client.build_request(
         method,
         parsed.copy_with(host=address),
         content=content,
-        headers={**(headers or {}), **ours},
+        headers={**(headers or {}), **own_headers},
         extensions={"sni_hostname": parsed.host},
     )
 
@@ -119,8 +119,8 @@ def check(url: str) -> None:
     if port not in PORTS and not conf.EGRESS_ALLOW:
         raise EgressRefused(f"port {port} cannot be reached")
     with suppress(OSError, UnicodeError):
-        found = socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST)
-        _judge(host, port, [str(entry[4][0]) for entry in found])
+        entries = socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST)
+        _judge(host, port, [str(entry[4][0]) for entry in entries])
 
 
 def public_address(url: str) -> str:
@@ -189,7 +189,7 @@ def is_public(address: str) -> bool:
 def resolve(host: str, port: int) -> list[str]:
     """Return every address of a host name; raise `EgressRefused` without one."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise EgressRefused(f"there is no host called {host}") from None
-    return [str(entry[4][0]) for entry in found]
+    return [str(entry[4][0]) for entry in entries]

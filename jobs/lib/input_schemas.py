@@ -30,8 +30,8 @@ def check(schema: Any) -> None:
 
 def errors(schema: dict[str, Any], value: Any) -> Iterator[ValidationError]:
     """Yield what is wrong with `value`."""
-    found: Iterator[ValidationError] = _Validator(schema).iter_errors(value)
-    return found
+    violations: Iterator[ValidationError] = _Validator(schema).iter_errors(value)
+    return violations
 
 
 def _patterns(schema: Any) -> Iterator[str]:

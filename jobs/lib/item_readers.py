@@ -99,8 +99,8 @@ def table(
         problem = ""
         if len(row) > len(columns):
             problem = f"{len(row)} cells, but there are {len(columns)} columns."
-        told = {name: cell for name, cell in cells.items() if cell != ""}
-        yield Read(told, source.end, problem)
+        filled = {name: cell for name, cell in cells.items() if cell != ""}
+        yield Read(filled, source.end, problem)
 
 
 def json_values(pieces: Iterable[bytes], at: int) -> Iterator[Read]:

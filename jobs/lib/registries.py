@@ -74,22 +74,22 @@ def model_size(name: str) -> ModelSize:
 
 def image(reference: str) -> Image:
     """Return a tag on Docker Hub; raise `LookupFailed` for one that is not there."""
-    found = _IMAGE.fullmatch(reference.removeprefix("docker.io/"))
-    if found is None or ("." in reference.partition("/")[0] and "/" in reference):
+    match = _IMAGE.fullmatch(reference.removeprefix("docker.io/"))
+    if match is None or ("." in reference.partition("/")[0] and "/" in reference):
         raise LookupFailed("Only images on Docker Hub can be looked up.")
-    name, tag = found["name"], found["tag"] or "latest"
+    name, tag = match["name"], match["tag"] or "latest"
     name = name if "/" in name else f"library/{name}"
     url = f"{settings.DOCKER_HUB_URL}/v2/repositories/{name}/tags/{tag}"
     with _http() as http:
-        told = _got(http, url, f"the image {name}:{tag}").json()
-    size, updated_at = told.get("full_size"), told.get("last_updated")
+        metadata = _got(http, url, f"the image {name}:{tag}").json()
+    size, updated_at = metadata.get("full_size"), metadata.get("last_updated")
     return Image(name, tag, int(size or 0), str(updated_at or ""))
 
 
 def _size_of(file: dict[str, Any]) -> int:
     # A large file's entry is a pointer; its own size stands under "lfs".
-    told = (file.get("lfs") or {}).get("size") or file.get("size") or 0
-    return int(told)
+    size = (file.get("lfs") or {}).get("size") or file.get("size") or 0
+    return int(size)
 
 
 def _http(token: str = "") -> httpx.Client:

@@ -122,8 +122,8 @@ async def job_stream(
 
 async def _slug_of(endpoint: Endpoint, item_id: str) -> str:
     """Return the endpoint of an item; workers of one queue serve several endpoints."""
-    found = QueueItem.objects.filter(pk=item_id, queue=endpoint.queue_name)
-    return await found.values_list("endpoint_slug", flat=True).afirst() or endpoint.slug
+    items = QueueItem.objects.filter(pk=item_id, queue=endpoint.queue_name)
+    return await items.values_list("endpoint_slug", flat=True).afirst() or endpoint.slug
 
 
 async def _hold_for_items(
@@ -150,9 +150,9 @@ async def _hold(look: Callable[[], list[Any]], worker_id: str) -> list[Any]:
     ask_again_at = 0.0
     leaving = LocalWorker.objects.filter(pk=worker_id, is_draining=True)
     while True:
-        found = await sync_to_async(look)()
-        if found or time.monotonic() > until:
-            return found
+        results = await sync_to_async(look)()
+        if results or time.monotonic() > until:
+            return results
         if time.monotonic() > ask_again_at:
             ask_again_at = time.monotonic() + 1
             if await leaving.aexists():

@@ -207,8 +207,8 @@ class Endpoint(models.Model):
     @classmethod
     def by_slug(cls, slug: str) -> "Endpoint | None":
         """Return an endpoint by its name in addresses."""
-        found: Endpoint | None = _BY_SLUG.first(slug=slug)
-        return found
+        endpoint: Endpoint | None = _BY_SLUG.first(slug=slug)
+        return endpoint
 
 
 _BY_SLUG = Prepared(

@@ -40,8 +40,8 @@ class JobQuerySet(models.QuerySet["Job"]):
 
     def visible_to(self, user: Any) -> Self:
         """Leave only what `user` may see. The one filter by owner there is."""
-        there = self.filter(deleting_at=None)
-        return there if user.is_staff else there.filter(owner=user)
+        undeleted = self.filter(deleting_at=None)
+        return undeleted if user.is_staff else undeleted.filter(owner=user)
 
     def with_endpoint(self) -> Self:
         """Read the endpoint as well, without what only its own pages show."""
@@ -296,8 +296,8 @@ class Job(models.Model):
     @classmethod
     def seen_by(cls, user: Any, pk: UUID) -> "Job | None":
         """Return a job that `user` may see, with its endpoint but for its schema."""
-        found: Job | None = _SEEN_BY[user.is_staff].first(pk=pk, user_id=user.pk)
-        return found
+        job: Job | None = _SEEN_BY[user.is_staff].first(pk=pk, user_id=user.pk)
+        return job
 
 
 def _signed(changes: dict[str, Any]) -> dict[str, str]:

@@ -62,10 +62,10 @@ class Prepared:
         names = [column[0].target.attname for column in select[start:end]]
         related = get_related_populators(info, select, connection.alias)  # type: ignore[call-arg]
         for row in self._rows(compiled, values):
-            found = info["model"].from_db(connection.alias, names, row[start:end])
+            instance = info["model"].from_db(connection.alias, names, row[start:end])
             for populator in related:
-                populator.populate(row, found)
-            yield found
+                populator.populate(row, instance)
+            yield instance
 
     def values(self, **values: Any) -> list[Any]:
         """Return rows as sequences, for a queryset of `values_list`."""
@@ -83,10 +83,10 @@ class Prepared:
         return _converted(rows, compiled.converters)
 
     def _get(self) -> _Compiled:
-        found = self._compiled.get(connection.vendor)
-        if found is None:
-            found = self._compiled[connection.vendor] = self._compile()
-        return found
+        compiled = self._compiled.get(connection.vendor)
+        if compiled is None:
+            compiled = self._compiled[connection.vendor] = self._compile()
+        return compiled
 
     def _compile(self) -> _Compiled:
         one = {name: samples[0] for name, samples in self._samples.items()}
@@ -125,8 +125,8 @@ def _adapted(value: Any) -> Any:
 
 def _converted(rows: list[Any], converters: dict[int, Any]) -> Iterator[list[Any]]:
     for row in rows:
-        found = list(row)
+        converted = list(row)
         for place, (functions, column) in converters.items():
             for function in functions:
-                found[place] = function(found[place], column, connection)
-        yield found
+                converted[place] = function(converted[place], column, connection)
+        yield converted

@@ -105,10 +105,10 @@ class Webhook(models.Model):
     @property
     def secrets(self) -> list[str]:
         """What messages are signed with: for a day after a rotation, the old one too."""
-        found = [self.secret]
+        secrets = [self.secret]
         if self.rotated_at and self.rotated_at > now() - OLD_SECRET_LIVES:
-            found.append(links.webhook_secret(self.pk.hex, self.secret_version - 1))
-        return found
+            secrets.append(links.webhook_secret(self.pk.hex, self.secret_version - 1))
+        return secrets
 
 
 class Delivery(models.Model):

@@ -35,10 +35,10 @@ class AccountHttp:
     def __exit__(self, *exc: object) -> None:
         self._http.close()
 
-    def _send(self, method: str, path: str, **how: Any) -> Any:
+    def _send(self, method: str, path: str, **options: Any) -> Any:
         """Return the JSON of a good answer, None of an empty one; raise a RunPodError."""
         try:
-            answer = self._http.request(method, path, **how)
+            answer = self._http.request(method, path, **options)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise NotSent(f"no connection: {type(error).__name__}") from error
         except httpx.HTTPError as error:
@@ -58,8 +58,8 @@ class AccountHttp:
 
     def _safe(self, text: str) -> str:
         """Return RunPod's words without our key, should it ever repeat it."""
-        told = text.replace(self._key, "[key]") if self._key else text
-        return " ".join(told.split())[:WORDS_MAX]
+        redacted = text.replace(self._key, "[key]") if self._key else text
+        return " ".join(redacted.split())[:WORDS_MAX]
 
 
 def _json(answer: httpx.Response) -> Any:
@@ -76,9 +76,9 @@ def _words(body: Any) -> str:
     if not isinstance(body, dict):
         return ""
     errors = body.get("errors")
-    told = [body.get("detail") or body.get("title") or body.get("message")]
+    messages = [body.get("detail") or body.get("title") or body.get("message")]
     several = errors if isinstance(errors, list) else []
-    told += [
+    messages += [
         e.get("message") or e.get("detail") for e in several if isinstance(e, dict)
     ]
-    return "; ".join(str(one) for one in told if one)
+    return "; ".join(str(one) for one in messages if one)

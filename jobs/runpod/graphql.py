@@ -71,13 +71,13 @@ class GraphQLAccount(AccountHttp):
 
     def create_volume(self, name: str, size_gb: int, data_center: str) -> Volume:
         """Buy a volume; it costs from now on."""
-        told = {"name": name, "size": size_gb, "dataCenterId": data_center}
-        return _volume(self._ask(CREATE_VOLUME, input=told)["createNetworkVolume"])
+        fields = {"name": name, "size": size_gb, "dataCenterId": data_center}
+        return _volume(self._ask(CREATE_VOLUME, input=fields)["createNetworkVolume"])
 
     def grow_volume(self, volume: Volume, size_gb: int) -> Volume:
         """Make a volume larger; it cannot become smaller."""
-        told = {"id": volume.id, "size": size_gb}
-        answer = self._ask(UPDATE_VOLUME, input=told)["updateNetworkVolume"]
+        fields = {"id": volume.id, "size": size_gb}
+        answer = self._ask(UPDATE_VOLUME, input=fields)["updateNetworkVolume"]
         return replace(volume, size_gb=int(answer["size"]))
 
     def delete_volume(self, id: str) -> None:
@@ -86,7 +86,7 @@ class GraphQLAccount(AccountHttp):
 
     def save_template(self, template: Template) -> Template:
         """Create or change a template. `dockerArgs` is required, also when empty."""
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "name": template.name,
             "imageName": template.image,
             "dockerArgs": template.start_command,
@@ -99,8 +99,8 @@ class GraphQLAccount(AccountHttp):
             "env": [{"key": k, "value": v} for k, v in template.env.items()],
         }
         if template.id:
-            told["id"] = template.id
-        return _template(self._ask(SAVE_TEMPLATE, input=told)["saveTemplate"])
+            fields["id"] = template.id
+        return _template(self._ask(SAVE_TEMPLATE, input=fields)["saveTemplate"])
 
     def endpoints(self) -> list[RemoteEndpoint]:
         """Return the endpoints with their templates."""
@@ -108,7 +108,7 @@ class GraphQLAccount(AccountHttp):
 
     def save_endpoint(self, endpoint: RemoteEndpoint) -> RemoteEndpoint:
         """Create or replace: what is not sent would be lost."""
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "name": endpoint.name,
             "templateId": endpoint.template.id,
             "gpuIds": ",".join(endpoint.gpu_ids),
@@ -121,8 +121,8 @@ class GraphQLAccount(AccountHttp):
             "scalerValue": endpoint.scaler_value,
         }
         if endpoint.id:
-            told["id"] = endpoint.id
-        saved = _endpoint(self._ask(SAVE_ENDPOINT, input=told)["saveEndpoint"])
+            fields["id"] = endpoint.id
+        saved = _endpoint(self._ask(SAVE_ENDPOINT, input=fields)["saveEndpoint"])
         return saved.with_(template=endpoint.template)
 
     def delete_endpoint(self, endpoint: RemoteEndpoint) -> None:
@@ -133,13 +133,13 @@ class GraphQLAccount(AccountHttp):
 
     def gpus(self) -> list[Gpu]:
         """Return the kinds of GPU with their stock."""
-        found = self._ask(GPUS)
+        answer = self._ask(GPUS)
         pools = {
             gpu: pool["id"]
-            for pool in found.get("serverlessGpuPools") or []
+            for pool in answer.get("serverlessGpuPools") or []
             for gpu in pool.get("gpuTypeIds") or []
         }
-        return [_gpu(one, pools) for one in found.get("gpuTypes") or []]
+        return [_gpu(one, pools) for one in answer.get("gpuTypes") or []]
 
     def pods(self) -> list[Pod]:
         """Return the pods."""
@@ -155,17 +155,17 @@ class GraphQLAccount(AccountHttp):
 
     def money(self) -> Money | None:
         """Return balance and spend."""
-        told = self._ask(MONEY).get("myself") or {}
-        limit = told.get("spendLimit")
+        account = self._ask(MONEY).get("myself") or {}
+        limit = account.get("spendLimit")
         return Money(
-            balance=_decimal(told.get("clientBalance")),
-            spend_per_hour=_decimal(told.get("currentSpendPerHr")),
+            balance=_decimal(account.get("clientBalance")),
+            spend_per_hour=_decimal(account.get("currentSpendPerHr")),
             spend_limit=None if limit is None else _decimal(limit),
         )
 
     def _mine(self, query: str, name: str) -> list[dict[str, Any]]:
-        found = (self._ask(query).get("myself") or {}).get(name)
-        return [one for one in found or [] if isinstance(one, dict)]
+        entries = (self._ask(query).get("myself") or {}).get(name)
+        return [one for one in entries or [] if isinstance(one, dict)]
 
     def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = {"query": query, "variables": variables}
@@ -183,53 +183,53 @@ class GraphQLAccount(AccountHttp):
         return data
 
 
-def _volume(told: dict[str, Any]) -> Volume:
+def _volume(raw: dict[str, Any]) -> Volume:
     return Volume(
-        id=str(told["id"]),
-        name=str(told.get("name") or ""),
-        size_gb=int(told.get("size") or 0),
-        data_center=str(told.get("dataCenterId") or ""),
+        id=str(raw["id"]),
+        name=str(raw.get("name") or ""),
+        size_gb=int(raw.get("size") or 0),
+        data_center=str(raw.get("dataCenterId") or ""),
     )
 
 
-def _template(told: dict[str, Any]) -> Template:
+def _template(raw: dict[str, Any]) -> Template:
     return Template(
-        id=str(told.get("id") or ""),
-        name=str(told.get("name") or ""),
-        image=str(told.get("imageName") or ""),
-        start_command=str(told.get("dockerArgs") or ""),
-        container_disk_gb=int(told.get("containerDiskInGb") or 0),
-        env={one["key"]: one["value"] for one in told.get("env") or []},
+        id=str(raw.get("id") or ""),
+        name=str(raw.get("name") or ""),
+        image=str(raw.get("imageName") or ""),
+        start_command=str(raw.get("dockerArgs") or ""),
+        container_disk_gb=int(raw.get("containerDiskInGb") or 0),
+        env={one["key"]: one["value"] for one in raw.get("env") or []},
     )
 
 
-def _endpoint(told: dict[str, Any]) -> RemoteEndpoint:
-    template = _template(told.get("template") or {"id": told.get("templateId")})
-    pools = str(told.get("gpuIds") or "").split(",")
+def _endpoint(raw: dict[str, Any]) -> RemoteEndpoint:
+    template = _template(raw.get("template") or {"id": raw.get("templateId")})
+    pools = str(raw.get("gpuIds") or "").split(",")
     return RemoteEndpoint(
-        id=str(told["id"]),
+        id=str(raw["id"]),
         # RunPod adds this to the names of endpoints with FlashBoot.
-        name=str(told.get("name") or "").removesuffix(" -fb"),
+        name=str(raw.get("name") or "").removesuffix(" -fb"),
         template=template,
         gpu_ids=tuple(pool.strip() for pool in pools if pool.strip()),
-        volume_id=str(told.get("networkVolumeId") or ""),
-        locations=str(told.get("locations") or ""),
-        workers_min=int(told.get("workersMin") or 0),
-        workers_max=int(told.get("workersMax") or 0),
-        idle_seconds=int(told.get("idleTimeout") or 0),
-        scaler_type=str(told.get("scalerType") or "QUEUE_DELAY"),
-        scaler_value=int(told.get("scalerValue") or 0),
+        volume_id=str(raw.get("networkVolumeId") or ""),
+        locations=str(raw.get("locations") or ""),
+        workers_min=int(raw.get("workersMin") or 0),
+        workers_max=int(raw.get("workersMax") or 0),
+        idle_seconds=int(raw.get("idleTimeout") or 0),
+        scaler_type=str(raw.get("scalerType") or "QUEUE_DELAY"),
+        scaler_value=int(raw.get("scalerValue") or 0),
     )
 
 
-def _gpu(told: dict[str, Any], pools: dict[str, str]) -> Gpu:
-    price = told.get("lowestPrice") or {}
+def _gpu(raw: dict[str, Any], pools: dict[str, str]) -> Gpu:
+    price = raw.get("lowestPrice") or {}
     return Gpu(
-        id=str(told["id"]),
-        title=str(told.get("displayName") or told["id"]),
-        memory_gb=int(told.get("memoryInGb") or 0),
+        id=str(raw["id"]),
+        title=str(raw.get("displayName") or raw["id"]),
+        memory_gb=int(raw.get("memoryInGb") or 0),
         stock=str(price.get("stockStatus") or ""),
-        pool=pools.get(str(told["id"]), ""),
+        pool=pools.get(str(raw["id"]), ""),
     )
 
 

@@ -57,13 +57,13 @@ class RestAccount(AccountHttp):
 
     def create_volume(self, name: str, size_gb: int, data_center: str) -> Volume:
         """Buy a volume; it costs from now on."""
-        told = {
+        body = {
             "name": name,
             "size": size_gb,
             "dataCenter": data_center,
             "type": "STANDARD",
         }
-        return _volume(self._send("POST", "/network-volumes", json=told))
+        return _volume(self._send("POST", "/network-volumes", json=body))
 
     def grow_volume(self, volume: Volume, size_gb: int) -> Volume:
         """Make a volume larger; it cannot become smaller."""
@@ -85,13 +85,13 @@ class RestAccount(AccountHttp):
 
     def save_endpoint(self, endpoint: RemoteEndpoint) -> RemoteEndpoint:
         """Create an endpoint, or change the one with its id."""
-        told = _settings(endpoint) | _content(endpoint.template)
+        body = _settings(endpoint) | _content(endpoint.template)
         if endpoint.id:
             path = f"/serverless/{quote(endpoint.id, safe='')}"
-            saved = _endpoint(self._send("PATCH", path, json=told))
+            saved = _endpoint(self._send("PATCH", path, json=body))
         else:
-            told["type"] = "QUEUE"
-            saved = _endpoint(self._send("POST", "/serverless", json=told))
+            body["type"] = "QUEUE"
+            saved = _endpoint(self._send("POST", "/serverless", json=body))
         return saved.with_(template=endpoint.template)
 
     def delete_endpoint(self, endpoint: RemoteEndpoint) -> None:
@@ -159,11 +159,11 @@ class RestAccount(AccountHttp):
                     raise Refused(text, status=answer.status_code)
                 lines = answer.iter_lines()
                 for _ in range(LOG_LINES * 3):
-                    told = next(lines, None)
-                    if told is None:
+                    line = next(lines, None)
+                    if line is None:
                         return
-                    if told.startswith("data:"):
-                        yield self._safe(_log_text(told.removeprefix("data:")))
+                    if line.startswith("data:"):
+                        yield self._safe(_log_text(line.removeprefix("data:")))
         except httpx.ReadTimeout:
             return  # nothing new
         except httpx.HTTPError as error:
@@ -172,11 +172,11 @@ class RestAccount(AccountHttp):
     def bills(self, since: datetime) -> dict[str, Decimal]:
         """Return {endpoint id: what RunPod has charged since then}, in US dollars."""
         asked = {"bucketSize": "day", "startTime": since.isoformat()}
-        found: dict[str, Decimal] = {}
+        charges: dict[str, Decimal] = {}
         for one in self._list("/billing/serverless", "records", params=asked):
             id, amount = str(one.get("serverlessId") or ""), one.get("totalAmount")
-            found[id] = found.get(id, Decimal(0)) + Decimal(str(amount or 0))
-        return found
+            charges[id] = charges.get(id, Decimal(0)) + Decimal(str(amount or 0))
+        return charges
 
     def _list(
         self, path: str, name: str = "", params: dict[str, Any] | None = None
@@ -185,8 +185,8 @@ class RestAccount(AccountHttp):
         if not isinstance(answer, dict):
             raise NoAnswer("RunPod's answer is not a JSON object")
         # Lists come wrapped in an object, by a name of their own.
-        found = answer.get(name or _wrapper(path))
-        return [one for one in found or [] if isinstance(one, dict)]
+        entries = answer.get(name or _wrapper(path))
+        return [one for one in entries or [] if isinstance(one, dict)]
 
 
 def _wrapper(path: str) -> str:
@@ -224,37 +224,37 @@ def _settings(endpoint: RemoteEndpoint) -> dict[str, Any]:
     }
 
 
-def _volume(told: dict[str, Any]) -> Volume:
+def _volume(raw: dict[str, Any]) -> Volume:
     return Volume(
-        id=str(told["id"]),
-        name=str(told.get("name") or ""),
-        size_gb=int(told.get("size") or 0),
-        data_center=str(told.get("dataCenter") or ""),
+        id=str(raw["id"]),
+        name=str(raw.get("name") or ""),
+        size_gb=int(raw.get("size") or 0),
+        data_center=str(raw.get("dataCenter") or ""),
     )
 
 
-def _template(told: dict[str, Any]) -> Template:
+def _template(raw: dict[str, Any]) -> Template:
     return Template(
-        id=str(told.get("id") or ""),
-        name=str(told.get("name") or ""),
-        image=str(told.get("image") or ""),
-        start_command=str(told.get("args") or ""),
-        container_disk_gb=int(told.get("disk") or 0),
-        env=dict(told.get("env") or {}),
+        id=str(raw.get("id") or ""),
+        name=str(raw.get("name") or ""),
+        image=str(raw.get("image") or ""),
+        start_command=str(raw.get("args") or ""),
+        container_disk_gb=int(raw.get("disk") or 0),
+        env=dict(raw.get("env") or {}),
     )
 
 
-def _endpoint(told: dict[str, Any]) -> RemoteEndpoint:
-    workers, scaling = told.get("workers") or {}, told.get("scaling") or {}
-    volumes = told.get("networkVolumes") or [""]
+def _endpoint(raw: dict[str, Any]) -> RemoteEndpoint:
+    workers, scaling = raw.get("workers") or {}, raw.get("scaling") or {}
+    volumes = raw.get("networkVolumes") or [""]
     value = scaling.get("requestCount") or scaling.get("queueDelay") or 0
     return RemoteEndpoint(
-        id=str(told["id"]),
-        name=str(told.get("name") or ""),
-        template=_template({**told, "id": told.get("templateId")}),
-        gpu_ids=tuple((told.get("gpu") or {}).get("pools") or ()),
+        id=str(raw["id"]),
+        name=str(raw.get("name") or ""),
+        template=_template({**raw, "id": raw.get("templateId")}),
+        gpu_ids=tuple((raw.get("gpu") or {}).get("pools") or ()),
         volume_id=str(volumes[0]),
-        locations=",".join(told.get("dataCenterIds") or []),
+        locations=",".join(raw.get("dataCenterIds") or []),
         workers_min=int(workers.get("min") or 0),
         workers_max=int(workers.get("max") or 0),
         idle_seconds=int(workers.get("idleTimeout") or 5),
@@ -263,26 +263,26 @@ def _endpoint(told: dict[str, Any]) -> RemoteEndpoint:
     )
 
 
-def _worker(told: dict[str, Any]) -> RemoteWorker:
-    code = told.get("exitCode")
+def _worker(raw: dict[str, Any]) -> RemoteWorker:
+    code = raw.get("exitCode")
     return RemoteWorker(
-        id=str(told.get("id") or ""),
-        status=str(told.get("status") or "").upper(),
-        is_stale=bool(told.get("isStale")),
-        version=str(told.get("version") or ""),
-        image=str(told.get("image") or ""),
-        gpu=str(told.get("gpuTypeId") or ""),
-        data_center=str(told.get("dataCenterId") or ""),
-        uptime_seconds=int(told.get("uptimeSeconds") or 0),
+        id=str(raw.get("id") or ""),
+        status=str(raw.get("status") or "").upper(),
+        is_stale=bool(raw.get("isStale")),
+        version=str(raw.get("version") or ""),
+        image=str(raw.get("image") or ""),
+        gpu=str(raw.get("gpuTypeId") or ""),
+        data_center=str(raw.get("dataCenterId") or ""),
+        uptime_seconds=int(raw.get("uptimeSeconds") or 0),
         exit_code=code if isinstance(code, int) else None,
     )
 
 
 def _log_text(data: str) -> str:
     try:
-        told = json.loads(data)
+        parsed = json.loads(data)
     except ValueError:
         return data.strip()
-    if isinstance(told, dict):
-        return str(told.get("message") or told.get("line") or told)
-    return str(told)
+    if isinstance(parsed, dict):
+        return str(parsed.get("message") or parsed.get("line") or parsed)
+    return str(parsed)

@@ -93,29 +93,29 @@ async def send(delivery: Delivery) -> Outcome:
     began = time.monotonic()
     timeout = httpx.Timeout(conf.WEBHOOK_TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
     heads = webhooks.headers(delivery)
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     try:
         async with asyncio.timeout(conf.WEBHOOK_TIMEOUT_SECONDS):
             async with egress.post(
                 delivery.url, delivery.body.encode(), heads, timeout
             ) as response:
-                found["status_code"] = response.status_code
-                found["retry_after"] = _retry_after(response)
-                found["answer"] = await _beginning(response)
+                fields["status_code"] = response.status_code
+                fields["retry_after"] = _retry_after(response)
+                fields["answer"] = await _beginning(response)
     except egress.EgressRefused as error:
-        found["error"] = f"Not sent: {error}."
+        fields["error"] = f"Not sent: {error}."
     except TimeoutError:
         seconds = conf.WEBHOOK_TIMEOUT_SECONDS
-        found["error"] = f"No answer within {seconds:g} seconds."
-        found.pop("status_code", None)
+        fields["error"] = f"No answer within {seconds:g} seconds."
+        fields.pop("status_code", None)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        found["error"] = f"{type(error).__name__}: {error}"[:200]
-        found.pop("status_code", None)
+        fields["error"] = f"{type(error).__name__}: {error}"[:200]
+        fields.pop("status_code", None)
     except Exception as error:
         # Whatever it is, it counts as a try: else the message would come for ever.
         logger.exception("webhook %s could not be sent", delivery.message_id)
-        found["error"] = f"Not sent: {type(error).__name__}."
-    return Outcome(seconds=time.monotonic() - began, **found)
+        fields["error"] = f"Not sent: {type(error).__name__}."
+    return Outcome(seconds=time.monotonic() - began, **fields)
 
 
 async def _beginning(response: httpx.Response) -> str:

@@ -117,10 +117,10 @@ class LocalStore:
     def size(self, key: str) -> int:
         """Return the bytes on disk; nothing but a plain file of ours counts."""
         try:
-            found = self._path(key).lstat()
+            attributes = self._path(key).lstat()
         except FileNotFoundError:
             return 0
-        return found.st_size if stat.S_ISREG(found.st_mode) else 0
+        return attributes.st_size if stat.S_ISREG(attributes.st_mode) else 0
 
     def path(self, key: str) -> Path:
         """Return where the file lies, for a proxy that serves it for us."""

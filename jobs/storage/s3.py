@@ -123,10 +123,10 @@ class BucketStore:
                 page = self.client.list_objects_v2(
                     Bucket=self.bucket, Prefix=prefix, MaxKeys=LISTED_AT_ONCE, **more
                 )
-            for found in page.get("Contents", []):
+            for entry in page.get("Contents", []):
                 # What consoles make to show an empty folder is no file.
-                if not found["Key"].endswith("/"):
-                    yield found["Key"]
+                if not entry["Key"].endswith("/"):
+                    yield entry["Key"]
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}
@@ -161,7 +161,7 @@ class BucketStore:
 
     def parts(self, key: str, id: str) -> list[Part]:
         """List the parts that have arrived; raise `NoSuchMultipart`."""
-        found: list[Part] = []
+        parts: list[Part] = []
         marker = 0
         while True:
             with _errors():
@@ -171,13 +171,13 @@ class BucketStore:
                     PartNumberMarker=marker,
                     MaxParts=LISTED_AT_ONCE,
                 )
-            found += [
+            parts += [
                 Part(part["PartNumber"], part["Size"], part["ETag"])
                 for part in page.get("Parts", [])
             ]
             if not page.get("IsTruncated") or not page.get("Parts"):
-                return found
-            marker = found[-1].number
+                return parts
+            marker = parts[-1].number
 
     def complete(self, key: str, id: str, parts: list[Part]) -> None:
         """Make one file of the parts. A 200 with an error inside is an error, too."""

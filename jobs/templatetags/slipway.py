@@ -107,8 +107,8 @@ def link(artifact: Artifact) -> str:
 @register.filter
 def offsets(parts: list[tuple[str, int, float, str]]) -> list[tuple[float, float, str]]:
     """Return (where it begins, how wide, tone) for a bar of 100."""
-    found, at = [], 0.0
+    segments, at = [], 0.0
     for _, _, share, tone in parts:
-        found.append((at, share, tone))
+        segments.append((at, share, tone))
         at += share
-    return found
+    return segments

@@ -46,14 +46,14 @@ def json_view(*methods: str) -> Callable[[View], Callable[..., JsonResponse]]:
                 return _problem(405, "method_not_allowed", f"Use {methods[0]}.")
             try:
                 user = uploader(request)
-                found = view(request, user=user, **kwargs)
+                answer = view(request, user=user, **kwargs)
             except Denied as error:
                 return _problem(error.status, "denied", str(error))
             except StoreError as error:
                 return _problem(503, "store", str(error))
             except SlipwayError as error:
                 return _problem(STATUSES.get(type(error), 400), error.code, str(error))
-            return JsonResponse(found or {}, status=200 if found else 204)
+            return JsonResponse(answer or {}, status=200 if answer else 204)
 
         return checked
 

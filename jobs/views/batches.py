@@ -56,47 +56,47 @@ def batch_fragment(request: HttpRequest, batch_id: UUID) -> HttpResponse:
 @require_POST
 def cancel(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     """Begin no more items, and stop those on their way."""
-    found = _one(request, batch_id)
-    service.request_cancel(found)
-    return redirect("batch", batch_id=found.pk)
+    batch = _one(request, batch_id)
+    service.request_cancel(batch)
+    return redirect("batch", batch_id=batch.pk)
 
 
 @login_required
 @require_POST
 def retry_failed(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     """Run the items again that have no result; with a `code` those that failed so."""
-    found = _one(request, batch_id)
+    batch = _one(request, batch_id)
     only = None
     if "code" in request.POST:
         names = ("code", "signature")
         only = {f"error_{name}": request.POST.get(name, "") for name in names}
-    count = service.retry_failed(found, only)
+    count = service.retry_failed(batch, only)
     text = f"{count:,} items run again." if count else "No item is to be run again."
     messages.success(request, text)
-    return redirect("batch", batch_id=found.pk)
+    return redirect("batch", batch_id=batch.pk)
 
 
 @require_safe
 @login_required
 def item_list(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     """List the items that are jobs, in their order, of one kind or all."""
-    found = _one(request, batch_id)
+    batch = _one(request, batch_id)
     kind, cause = request.GET.get("kind", ""), request.GET.get("cause", "")
-    items = found.jobs.filter(is_replaced=False, deleting_at=None)
+    items = batch.jobs.filter(is_replaced=False, deleting_at=None)
     if kind in STATUSES:
         items = items.filter(status__in=STATUSES[kind])
     if cause:
         items = items.filter(error_signature=cause)
     rows = Paginator(items.order_by("batch_index"), ITEMS)
     page = rows.get_page(request.GET.get("page"))
-    told = {"kind": kind, "cause": cause}
+    filters = {"kind": kind, "cause": cause}
     context = {
-        "batch": found,
+        "batch": batch,
         "page": page,
         "rows": list(zip(page, _inputs(list(page)), strict=True)),
         "kinds": STATUSES,
-        "query": urlencode({name: value for name, value in told.items() if value}),
-        **told,
+        "query": urlencode({name: value for name, value in filters.items() if value}),
+        **filters,
     }
     return render(request, "batches/items.html", context)
 
@@ -105,14 +105,14 @@ def _inputs(jobs: list[Job]) -> list[str]:
     """Return the inputs in a few words each, with the names of their files."""
     named = {pk for job in jobs for pk in references.uploads_of(job.input)}
     names = Upload.objects.in_bulk(list(named))
-    found = []
+    texts = []
     for job in jobs:
         text = json.dumps(job.input, ensure_ascii=False)[:SHOWN]
         for pk in references.uploads_of(job.input):
             if pk in names:
                 text = text.replace(f"upload:{pk}", names[pk].filename)
-        found.append(text)
-    return found
+        texts.append(text)
+    return texts
 
 
 def _visible(request: HttpRequest) -> Any:
@@ -121,20 +121,20 @@ def _visible(request: HttpRequest) -> Any:
 
 
 def _one(request: HttpRequest, batch_id: UUID) -> Batch:
-    found: Batch = get_object_or_404(_visible(request), pk=batch_id)
-    return found
+    batch: Batch = get_object_or_404(_visible(request), pk=batch_id)
+    return batch
 
 
-def _context(found: Batch) -> dict[str, Any]:
-    counted = batch_json.counts([found])[found.pk]
-    jobs = found.jobs.filter(is_replaced=False).select_related("endpoint", "owner")
+def _context(batch: Batch) -> dict[str, Any]:
+    counted = batch_json.counts([batch])[batch.pk]
+    jobs = batch.jobs.filter(is_replaced=False).select_related("endpoint", "owner")
     return {
-        "batch": found,
-        "failures": batch_json.failures(found),
-        "again": batch_json.retryable(found),
-        "speed": batch_json.speed(found, counted),
+        "batch": batch,
+        "failures": batch_json.failures(batch),
+        "again": batch_json.retryable(batch),
+        "speed": batch_json.speed(batch, counted),
         "newest": jobs.order_by("-id")[:10],
-        **_shown(found, counted),
+        **_shown(batch, counted),
     }
 
 

@@ -24,8 +24,8 @@ _RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$")
 async def file(request: HttpRequest, signed: str) -> HttpResponseBase:
     """Send a file or a part of it."""
     try:
-        found = await sync_to_async(downloads.find)(signed)
-        direct = await sync_to_async(downloads.direct_url)(found)
+        stored = await sync_to_async(downloads.find)(signed)
+        direct = await sync_to_async(downloads.direct_url)(stored)
     except LinkRefused as error:
         text = f"{error} Open the job's page to get a new one.\n"
         return HttpResponse(text, status=403, content_type="text/plain")
@@ -35,23 +35,23 @@ async def file(request: HttpRequest, signed: str) -> HttpResponseBase:
         return HttpResponse(f"{error}\n", status=503, content_type="text/plain")
     if direct:
         return _away(direct)
-    etag = f'"{found.etag}"'
+    etag = f'"{stored.etag}"'
     if request.headers.get("If-None-Match") == etag:
-        return _dressed(HttpResponse(status=304), found, etag)
+        return _dressed(HttpResponse(status=304), stored, etag)
     wanted = request.headers.get("Range", "")
     if request.headers.get("If-Range", etag) != etag:
         wanted = ""
-    span = _span(wanted, found.size)
+    span = _span(wanted, stored.size)
     if span is None:
         response = HttpResponse(status=416)
-        response["Content-Range"] = f"bytes */{found.size}"
+        response["Content-Range"] = f"bytes */{stored.size}"
         return response
-    return _dressed(_part(request, found, *span, is_part=bool(wanted)), found, etag)
+    return _dressed(_part(request, stored, *span, is_part=bool(wanted)), stored, etag)
 
 
 def _part(
     request: HttpRequest,
-    found: downloads.StoredFile,
+    stored: downloads.StoredFile,
     start: int,
     end: int,
     *,
@@ -60,16 +60,16 @@ def _part(
     """Stream bytes `start` to `end` (exclusive), or have the proxy do it."""
     if settings.X_ACCEL_PREFIX:  # it knows ranges itself
         response = HttpResponse()
-        response["X-Accel-Redirect"] = f"{settings.X_ACCEL_PREFIX}/{found.key}"
+        response["X-Accel-Redirect"] = f"{settings.X_ACCEL_PREFIX}/{stored.key}"
         return response
-    status = 206 if is_part and (start, end) != (0, found.size) else 200
+    status = 206 if is_part and (start, end) != (0, stored.size) else 200
     part: HttpResponseBase = HttpResponse(status=status)
     if request.method != "HEAD":
-        pieces = _pieces(found.key, start, end)
+        pieces = _pieces(stored.key, start, end)
         part = StreamingHttpResponse(pieces, status=status)
     part["Content-Length"] = str(end - start)
     if status == 206:
-        part["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
+        part["Content-Range"] = f"bytes {start}-{end - 1}/{stored.size}"
     return part
 
 
@@ -83,11 +83,11 @@ def _away(url: str) -> HttpResponse:
 
 
 def _dressed(
-    response: HttpResponseBase, found: downloads.StoredFile, etag: str
+    response: HttpResponseBase, stored: downloads.StoredFile, etag: str
 ) -> HttpResponseBase:
     """Add the headers that keep a file from ever acting as a page of ours."""
-    response["Content-Type"] = found.served.content_type
-    response["Content-Disposition"] = found.served.content_disposition
+    response["Content-Type"] = stored.served.content_type
+    response["Content-Disposition"] = stored.served.content_disposition
     response["ETag"] = etag
     response["Accept-Ranges"] = "bytes"
     response["Cache-Control"] = "private, max-age=3600"

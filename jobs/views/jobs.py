@@ -68,8 +68,8 @@ def _preset(request: HttpRequest, endpoint: Endpoint) -> dict[str, Any] | None:
     """Return what the preset named in the address fills in."""
     for preset in presets_of(endpoint):
         if preset["title"] == request.GET.get("preset"):
-            found: dict[str, Any] = preset["input"]
-            return found
+            values: dict[str, Any] = preset["input"]
+            return values
     return None
 
 
@@ -95,19 +95,19 @@ def _source(request: HttpRequest) -> Job | None:
         pk = UUID(request.GET.get("from", ""))
     except ValueError:
         return None
-    found: Job | None = _visible(request).filter(pk=pk).first()
-    return found
+    job: Job | None = _visible(request).filter(pk=pk).first()
+    return job
 
 
 @require_safe
 @login_required
 def job_list(request: HttpRequest) -> HttpResponse:
     """List jobs, newest first."""
-    found = _visible(request).in_brief()
+    jobs = _visible(request).in_brief()
     status = request.GET.get("status", "")
     if status in JobStatus:
-        found = found.filter(status=status)
-    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
+        jobs = jobs.filter(status=status)
+    page = Paginator(jobs, PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
         "status": status,
@@ -135,36 +135,36 @@ def job_fragment(request: HttpRequest, job_id: UUID) -> HttpResponse:
 @require_POST
 def cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Cancel a job."""
-    found = _one(request, job_id)
-    if not service.request_cancel(found):
+    job = _one(request, job_id)
+    if not service.request_cancel(job):
         messages.info(request, "The job had already ended or is being cancelled.")
-    return redirect("job", job_id=found.pk)
+    return redirect("job", job_id=job.pk)
 
 
 @login_required
 @require_POST
 def keep(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Keep a job for ever, or let it go with its age again."""
-    found = _one(request, job_id)
+    job = _one(request, job_id)
     try:
-        retention.keep(found, is_kept=request.POST.get("kept") == "1")
+        retention.keep(job, is_kept=request.POST.get("kept") == "1")
     except SlipwayError as error:
         messages.error(request, str(error))
-    return redirect("job", job_id=found.pk)
+    return redirect("job", job_id=job.pk)
 
 
 @require_http_methods(FORM)
 @login_required
 def delete(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Ask, then delete a job and its files."""
-    found = _one(request, job_id)
+    job = _one(request, job_id)
     if request.method != "POST":
-        return render(request, "jobs/delete.html", {"job": found})
+        return render(request, "jobs/delete.html", {"job": job})
     try:
-        retention.delete_now(found)
+        retention.delete_now(job)
     except SlipwayError as error:
         messages.error(request, str(error))
-        return redirect("job", job_id=found.pk)
+        return redirect("job", job_id=job.pk)
     messages.success(request, "The job and its files are being deleted.")
     return redirect("jobs")
 
@@ -184,28 +184,28 @@ def _visible(request: HttpRequest) -> Any:
 
 
 def _one(request: HttpRequest, job_id: UUID) -> Job:
-    found: Job = get_object_or_404(_visible(request), pk=job_id)
-    return found
+    job: Job = get_object_or_404(_visible(request), pk=job_id)
+    return job
 
 
-def _context(found: Job) -> dict[str, Any]:
+def _context(job: Job) -> dict[str, Any]:
     """Return what templates/jobs/_job.html shows."""
-    fraction = found.progress.get("fraction")
-    is_running = found.status == JobStatus.IN_PROGRESS
-    attempts = list(found.attempts.all())
+    fraction = job.progress.get("fraction")
+    is_running = job.status == JobStatus.IN_PROGRESS
+    attempts = list(job.attempts.all())
     return {
-        "retention_until": retention.until(found),
-        "inputs_until": retention.inputs_until(found),
-        "job": found,
-        "shown_input": inputs.for_people(found.input),
+        "retention_until": retention.until(job),
+        "inputs_until": retention.inputs_until(job),
+        "job": job,
+        "shown_input": inputs.for_people(job.input),
         "percent": round(fraction * 100)
         if is_running and fraction is not None
         else None,
-        "steps": explain.steps(found),
-        "sentence": explain.sentence(found),
-        "next_step": explain.next_step(found),
-        "artifacts": completion.of_job(found),
-        "events": found.events.all(),
+        "steps": explain.steps(job),
+        "sentence": explain.sentence(job),
+        "next_step": explain.next_step(job),
+        "artifacts": completion.of_job(job),
+        "events": job.events.all(),
         "attempts": attempts,
-        "notes": [n for a in attempts if a.number == found.attempt_no for n in a.notes],
+        "notes": [n for a in attempts if a.number == job.attempt_no for n in a.notes],
     }

@@ -49,13 +49,13 @@ class KeyForm(forms.Form):
 
     def issue(self, owner: Any) -> str:
         """Issue the key and return its secret; raise `Conflict`."""
-        told = self.cleaned_data
-        lives = timedelta(days=int(told["lives"])) if told["lives"] else None
+        cleaned = self.cleaned_data
+        lives = timedelta(days=int(cleaned["lives"])) if cleaned["lives"] else None
         return keys.issue(
             owner,
-            name=told["name"],
-            scopes=told["scopes"],
-            endpoints=told["endpoints"],
+            name=cleaned["name"],
+            scopes=cleaned["scopes"],
+            endpoints=cleaned["endpoints"],
             expires_at=now() + lives if lives else None,
         )[1]
 

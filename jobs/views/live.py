@@ -35,8 +35,8 @@ def _reader(request: HttpRequest, job_id: UUID) -> int | None:
     user: Any = request.user
     if not user.is_authenticated:
         return None
-    there = Job.objects.visible_to(user).filter(pk=job_id).exists()
-    return int(user.pk) if there else None
+    is_visible = Job.objects.visible_to(user).filter(pk=job_id).exists()
+    return int(user.pk) if is_visible else None
 
 
 async def _events(pk: UUID, listener: Listener) -> AsyncIterator[str]:

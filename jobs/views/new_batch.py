@@ -24,10 +24,10 @@ FORM = ["GET", "HEAD", "POST"]
 @login_required
 def choose(request: HttpRequest) -> HttpResponse:
     """Ask for the endpoint."""
-    found = list(Endpoint.objects.filter(is_active=True))
-    if len(found) == 1:
-        return redirect("new_batch", slug=found[0].slug)
-    return render(request, "batches/choose.html", {"endpoints": found})
+    endpoints = list(Endpoint.objects.filter(is_active=True))
+    if len(endpoints) == 1:
+        return redirect("new_batch", slug=endpoints[0].slug)
+    return render(request, "batches/choose.html", {"endpoints": endpoints})
 
 
 @require_http_methods(FORM)
@@ -88,13 +88,17 @@ def _accept(request: HttpRequest, form: BatchForm, common: Any) -> Batch | None:
     return None
 
 
-def _tell(request: HttpRequest, found: enqueuing.Preview) -> None:
-    number = f"{found.checked:,}" if found.total else f"The first {found.checked:,}"
-    if not found.problems:
+def _tell(request: HttpRequest, preview: enqueuing.Preview) -> None:
+    number = (
+        f"{preview.checked:,}" if preview.total else f"The first {preview.checked:,}"
+    )
+    if not preview.problems:
         messages.success(request, f"{number} jobs would be made. Nothing is wrong.")
         return
-    told = [f"item {at + 1}: {text}" for at, text in found.problems[:5]]
-    many = len(found.problems)
+    problems = [f"item {at + 1}: {text}" for at, text in preview.problems[:5]]
+    many = len(preview.problems)
     count = f"{many}" if many < batch_inputs.PROBLEMS_TOLD else f"{many} or more"
-    text = f"{number} items were read; {count} of them would fail. " + " · ".join(told)
+    text = f"{number} items were read; {count} of them would fail. " + " · ".join(
+        problems
+    )
     messages.warning(request, text)

@@ -24,12 +24,12 @@ PAGE = 50
 @login_required
 def upload_list(request: HttpRequest) -> HttpResponse:
     """List files, newest first."""
-    found = Upload.objects.visible_to(request.user).select_related("owner")
-    used = found.aggregate(bytes=Sum("size"))["bytes"] or 0
+    uploads = Upload.objects.visible_to(request.user).select_related("owner")
+    used = uploads.aggregate(bytes=Sum("size"))["bytes"] or 0
     # Counted by a subquery: only for the rows of the page.
     jobs = Job.objects.filter(uploads=OuterRef("pk")).order_by().values("uploads")
     count = Subquery(jobs.annotate(count=Count("pk")).values("count"))
-    rows = found.annotate(job_count=Coalesce(count, 0))
+    rows = uploads.annotate(job_count=Coalesce(count, 0))
     page = Paginator(rows.order_by("-created_at", "-pk"), PAGE).get_page(
         request.GET.get("page")
     )

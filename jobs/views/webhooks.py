@@ -64,8 +64,8 @@ def webhook_list(request: HttpRequest) -> HttpResponse:
 def webhook(request: HttpRequest, name: str) -> HttpResponse:
     """Show one webhook with its messages."""
     hook = _named(request, name)
-    found = hook.deliveries.prefetch_related("log")
-    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    deliveries = hook.deliveries.prefetch_related("log")
+    page = Paginator(deliveries, PAGE).get_page(request.GET.get("page"))
     context = {"hook": hook, "page": page, "name": name}
     response = render(request, "account/webhook.html", context)
     response["Cache-Control"] = "no-store"
@@ -112,8 +112,8 @@ def _named(request: HttpRequest, name: str) -> Webhook:
         pk = UUID(name)
     except ValueError:
         pk = None
-    found: Webhook = get_object_or_404(mine, pk=pk)
-    return found
+    hook: Webhook = get_object_or_404(mine, pk=pk)
+    return hook
 
 
 def _test(hook: Webhook) -> str:

@@ -72,8 +72,11 @@ class Batch(Runner):
             return Result()
         if not inputs.payload:
             raise UserError("The payload is empty.")
-        told = {"payload": inputs.payload, "batch_id": str(batch.get("id") or job.id)}
-        answer = _call(handler.handle_batch, "handle_batch", told)
+        arguments = {
+            "payload": inputs.payload,
+            "batch_id": str(batch.get("id") or job.id),
+        }
+        answer = _call(handler.handle_batch, "handle_batch", arguments)
         return Result(output={} if answer is None else {"result": answer})
 
     def _ready(self, batch: dict[str, Any]) -> Any:
@@ -95,9 +98,9 @@ class Batch(Runner):
             if self._class is None:
                 raise SetupFailed(self._problem)
             metrics = cortex_modules.Metrics(spec)
-            told = {"config": config, "job_spec": spec, "metrics_client": metrics}
+            arguments = {"config": config, "job_spec": spec, "metrics_client": metrics}
             try:
-                self._handler = _call(self._class, "__init__", told)
+                self._handler = _call(self._class, "__init__", arguments)
             except (Exception, SystemExit) as error:
                 raise SetupFailed(f"{type(error).__name__}: {error}") from error
             self._key = key
@@ -114,12 +117,12 @@ class Batch(Runner):
 
 def project_file() -> Path:
     """Return the file with the Handler; raise `SetupFailed`."""
-    told = os.environ.get("SLIPWAY_BATCH", "")
-    found = Path(told).expanduser().resolve()
-    found = found / "handler.py" if found.is_dir() else found
-    if not told or not found.is_file():
-        raise SetupFailed(f"SLIPWAY_BATCH is {told!r}: no such file.")
-    return found
+    setting = os.environ.get("SLIPWAY_BATCH", "")
+    path = Path(setting).expanduser().resolve()
+    path = path / "handler.py" if path.is_dir() else path
+    if not setting or not path.is_file():
+        raise SetupFailed(f"SLIPWAY_BATCH is {setting!r}: no such file.")
+    return path
 
 
 def handler_class(file: Path) -> type:
@@ -141,34 +144,34 @@ def handler_class(file: Path) -> type:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        told = f"{type(error).__name__}: {error}"
-        raise SetupFailed(f"{file.name} cannot be imported: {told}") from error
+        problem = f"{type(error).__name__}: {error}"
+        raise SetupFailed(f"{file.name} cannot be imported: {problem}") from error
     return _checked(module, file.name)
 
 
 def _checked(module: ModuleType, name: str) -> type:
-    found = getattr(module, "Handler", None)
-    if not inspect.isclass(found):
+    handler = getattr(module, "Handler", None)
+    if not inspect.isclass(handler):
         raise SetupFailed(f"{name} has no class called Handler.")
-    if not hasattr(found, "handle_batch"):
+    if not hasattr(handler, "handle_batch"):
         raise SetupFailed(f"The Handler in {name} has no method handle_batch.")
     for method, known in OPTIONAL.items():
-        if not hasattr(found, method):
+        if not hasattr(handler, method):
             continue
-        names = list(inspect.signature(getattr(found, method)).parameters)[1:]
+        names = list(inspect.signature(getattr(handler, method)).parameters)[1:]
         strange = [name for name in names if name not in known]
-        if strange and method in vars(found):
+        if strange and method in vars(handler):
             text = f"{method} asks for {', '.join(strange)}"
             raise SetupFailed(
                 f"{text}; it may ask for {', '.join(known) or 'nothing'}."
             )
-    return found
+    return handler
 
 
-def _call(function: Callable[..., Any], method: str, told: dict[str, Any]) -> Any:
+def _call(function: Callable[..., Any], method: str, arguments: dict[str, Any]) -> Any:
     """Call with those of the known arguments that the signature names."""
     names = inspect.signature(function).parameters
-    return function(**{n: told.get(n) for n in OPTIONAL[method] if n in names})
+    return function(**{n: arguments.get(n) for n in OPTIONAL[method] if n in names})
 
 
 def _load_env(file: Path) -> None:

@@ -84,8 +84,8 @@ class Slipway:
 
     def new_link(self, name: str) -> str:
         """Return a fresh link for a file of the input; empty where there is none."""
-        found = self._post("inputs", {}).get("links", {})
-        return self.local(str(found.get(name) or ""))
+        links = self._post("inputs", {}).get("links", {})
+        return self.local(str(links.get(name) or ""))
 
     def progress(self, report: dict[str, Any]) -> bool:
         """Report once, without repeats; return whether to go on."""

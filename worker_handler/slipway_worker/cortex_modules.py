@@ -35,13 +35,13 @@ def install() -> None:
 class CortexLogger(logging.Logger):
     """A logger whose `extra` may have any names; Python's own refuses some."""
 
-    def makeRecord(self, *args: Any, **told: Any) -> logging.LogRecord:  # noqa: N802 - logging's name
+    def makeRecord(self, *args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: N802 - logging's name
         """Keep `extra` apart from the record."""
         values = list(args)
-        extra = told.pop("extra", None)
+        extra = kwargs.pop("extra", None)
         if len(values) > 8:  # name, level, fn, lno, msg, args, exc_info, func, extra
             extra, values[8] = values[8], None
-        record = super().makeRecord(*values, **told)
+        record = super().makeRecord(*values, **kwargs)
         record.extra = extra or {}
         return record
 
@@ -60,7 +60,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exc_info"] = self.formatException(record.exc_info)
-        line |= {key: told for key, told in extra.items() if key not in RESERVED}
+        line |= {key: value for key, value in extra.items() if key not in RESERVED}
         text = json.dumps(line, default=str)
         return text if len(text) <= LINE_MAX_BYTES else ""
 
@@ -109,8 +109,10 @@ class Metrics:
     def _send(self, metric: str, value: float, kind: str, tags: Any) -> None:
         if self._address is None:
             return
-        told = ",".join(f"{k}:{v}" for k, v in {**self._tags, **(tags or {})}.items())
-        line = f"cortex_{metric}:{value}|{kind}|#{told}"
+        all_tags = ",".join(
+            f"{k}:{v}" for k, v in {**self._tags, **(tags or {})}.items()
+        )
+        line = f"cortex_{metric}:{value}|{kind}|#{all_tags}"
         try:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
                 out.sendto(line.encode(), self._address)
@@ -133,25 +135,25 @@ class Client:
 
     def get_api(self, api_name: str) -> dict[str, Any]:
         """Return where to submit: `endpoint`, to be sent a POST with the key."""
-        told = self._call("GET", f"/api/v1/endpoints/{api_name}")
-        return {"spec": told, "endpoint": f"{self._url}/batch/{api_name}"}
+        spec = self._call("GET", f"/api/v1/endpoints/{api_name}")
+        return {"spec": spec, "endpoint": f"{self._url}/batch/{api_name}"}
 
     def list_apis(self) -> list[dict[str, Any]]:
         """Return what can be submitted to."""
-        found: list[dict[str, Any]] = self._call("GET", "/api/v1/endpoints")["data"]
-        return found
+        apis: list[dict[str, Any]] = self._call("GET", "/api/v1/endpoints")["data"]
+        return apis
 
     def get_job(self, api_name: str, job_id: str) -> dict[str, Any]:
         """Return a batch as Cortex shows a job."""
-        found: dict[str, Any] = self._call("GET", f"/batch/{api_name}?jobID={job_id}")
-        return found
+        job: dict[str, Any] = self._call("GET", f"/batch/{api_name}?jobID={job_id}")
+        return job
 
     def stop_job(self, api_name: str, job_id: str) -> dict[str, Any]:
         """Stop a batch."""
-        found: dict[str, Any] = self._call(
+        answer: dict[str, Any] = self._call(
             "DELETE", f"/batch/{api_name}?jobID={job_id}"
         )
-        return found
+        return answer
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(

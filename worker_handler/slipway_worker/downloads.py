@@ -81,9 +81,9 @@ def _wanted(
     local: Callable[[str], str],
     job: JobContext,
 ) -> Wanted:
-    told = known.get(name)
-    told = told if isinstance(told, dict) else {}
-    size, sha256 = told.get("size"), str(told.get("sha256") or "")
+    expected = known.get(name)
+    expected = expected if isinstance(expected, dict) else {}
+    size, sha256 = expected.get("size"), str(expected.get("sha256") or "")
     target = job.folder / f"input-{name}"
     is_size = isinstance(size, int) and not isinstance(size, bool)
     return Wanted(name, local(file.root), target, size if is_size else None, sha256)

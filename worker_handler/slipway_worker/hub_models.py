@@ -60,9 +60,9 @@ def ensure_model(
         text = "write organisation/name@commit, with the commit's 40 digits"
         raise SetupFailed(f"{name!r} is no model: {text}.")
     model = _Model(match[1], match[2], only, without)
-    found = model.folder_if_whole()
-    if found:
-        return found
+    folder = model.folder_if_whole()
+    if folder:
+        return folder
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         text = f"{model.repo} is not on this volume, and HF_HUB_OFFLINE is set."
         raise SetupFailed(f"{text} Download it once with a worker that may.")
@@ -73,12 +73,12 @@ def ensure_model(
 def home() -> Path:
     """Return HF_HOME: on the volume where there is one. The hub's library reads it once."""
     usual = VOLUME if VOLUME.is_dir() else Path.home() / ".cache"
-    found = os.environ.setdefault("HF_HOME", str(usual / "huggingface"))
+    path = os.environ.setdefault("HF_HOME", str(usual / "huggingface"))
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "60")
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "30")
     # Its chunks would lie on the volume beside what they become.
     os.environ.setdefault("HF_XET_CACHE", "/tmp/hf-xet")  # noqa: S108 - scratch, per container
-    return Path(found)
+    return Path(path)
 
 
 class _Model:
@@ -145,12 +145,14 @@ class _Model:
         )
 
         info = HfApi().model_info(self.repo, revision=self.commit, files_metadata=True)
-        found = [
+        all_files = [
             _File(one.rfilename, one.size or 0, one.lfs.sha256 if one.lfs else "")
             for one in info.siblings or []
         ]
-        kept = set(filter_repo_objects([one.name for one in found], **self._patterns))
-        files = [one for one in found if one.name in kept]
+        kept = set(
+            filter_repo_objects([one.name for one in all_files], **self._patterns)
+        )
+        files = [one for one in all_files if one.name in kept]
         if not files:
             raise SetupFailed(f"{self.repo} has no file that is wanted.")
         return files

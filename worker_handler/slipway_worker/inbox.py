@@ -31,9 +31,9 @@ _ATTEMPT = re.compile(r"^[0-9a-f-]{1,64}$")
 
 def folder() -> Path | None:
     """Return where results are kept: SLIPWAY_INBOX, or on the volume if there is one."""
-    told = os.environ.get("SLIPWAY_INBOX", "")
-    if told:
-        return Path(told)
+    setting = os.environ.get("SLIPWAY_INBOX", "")
+    if setting:
+        return Path(setting)
     return VOLUME / "slipway-inbox" if VOLUME.is_dir() else None
 
 
@@ -58,8 +58,8 @@ def keep(raw: dict[str, Any], attempt: str, result: Result, output: Any) -> bool
     for file in result.files:
         shutil.move(file.path, new / "files" / file.name)
         files.append({"name": file.name, "content_type": file.content_type})
-    told = {"envelope": raw, "output": output, "files": files}
-    (new / "delivery.json").write_text(json.dumps(told))
+    delivery = {"envelope": raw, "output": output, "files": files}
+    (new / "delivery.json").write_text(json.dumps(delivery))
     shutil.rmtree(base / attempt, ignore_errors=True)
     new.rename(base / attempt)
     logger.warning("the result of attempt %s is kept in %s", attempt, base)
@@ -105,8 +105,8 @@ def _taken(place: Path) -> Path | None:
 
 def _deliver(taken: Path, name: str) -> None:
     try:
-        told = json.loads((taken / "delivery.json").read_text())
-        envelope = Envelope.of({"_slipway": told["envelope"]})
+        delivery = json.loads((taken / "delivery.json").read_text())
+        envelope = Envelope.of({"_slipway": delivery["envelope"]})
     except (OSError, ValueError, KeyError):
         envelope = None
     if envelope is None:
@@ -118,10 +118,10 @@ def _deliver(taken: Path, name: str) -> None:
     try:
         outputs = [
             Output(taken / "files" / file["name"], file["content_type"])
-            for file in told["files"]
+            for file in delivery["files"]
         ]
         lines = [upload(slipway, output, job) for output in outputs]
-        slipway.finish({"schema": 1, "files": lines, "output": told["output"]})
+        slipway.finish({"schema": 1, "files": lines, "output": delivery["output"]})
         logger.info("a result that was kept is delivered: attempt %s", name)
     except Over:
         logger.info("attempt %s: nobody wants its result any more", name)

@@ -167,6 +167,6 @@ class Runner:
                 schema["properties"][name] = {**kept, **value}
         schema.pop("title", None)
         schema.pop("description", None)
-        presets = [{"title": t, "input": told} for t, told in cls.presets.items()]
-        told = {"x-presets": presets, "x-licence": cls.licence}
-        return {**schema, **{name: value for name, value in told.items() if value}}
+        presets = [{"title": t, "input": values} for t, values in cls.presets.items()]
+        extras = {"x-presets": presets, "x-licence": cls.licence}
+        return {**schema, **{name: value for name, value in extras.items() if value}}

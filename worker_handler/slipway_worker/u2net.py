@@ -31,10 +31,10 @@ class U2Net:
         values = np.asarray(small, np.float32)
         values = (values / max(float(values.max()), 1e-6) - MEAN) / DEVIATION
         blob = values.transpose(2, 0, 1)[np.newaxis].astype(np.float32)
-        found = self._session.run(None, {self._input: blob})[0][0, 0]
-        low, high = float(found.min()), float(found.max())
-        found = (found - low) / max(high - low, 1e-6)
-        sized = Image.fromarray((found * 255).astype(np.uint8))
+        mask = self._session.run(None, {self._input: blob})[0][0, 0]
+        low, high = float(mask.min()), float(mask.max())
+        mask = (mask - low) / max(high - low, 1e-6)
+        sized = Image.fromarray((mask * 255).astype(np.uint8))
         sized = sized.resize(picture.size, Image.Resampling.BILINEAR)
         share: NDArray[np.float32] = np.asarray(sized, np.float32) / np.float32(255)
         return share

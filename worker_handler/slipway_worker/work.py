@@ -235,7 +235,7 @@ def _checked(runner: Runner, raw: dict[str, Any]) -> RunnerInputs:
     try:
         return runner.Inputs.model_validate(raw)
     except ValidationError as error:
-        told = [
+        problems = [
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
         ]
-        raise UserError("; ".join(told)) from None
+        raise UserError("; ".join(problems)) from None

@@ -68,7 +68,7 @@ def _text(seen: Overview) -> str:
         f"    {one.id}  {one.name:24} {one.size_gb} GB  {one.data_center}"
         for one in seen.volumes
     ]
-    return "\n".join([*lines, *(f"  -> {told}" for told in seen.findings)])
+    return "\n".join([*lines, *(f"  -> {finding}" for finding in seen.findings)])
 
 
 def _billed(amount: Decimal | None) -> str:

@@ -36,13 +36,13 @@ class Command(BaseCommand):
         self.stdout.write(_document(plan) if json else _text(plan))
 
 
-def _image_gb(told: str) -> float:
+def _image_gb(size_or_image: str) -> float:
     try:
-        return float(told)
+        return float(size_or_image)
     except ValueError:
         pass
     try:
-        return registries.image(told).size / GB
+        return registries.image(size_or_image).size / GB
     except LookupFailed as error:
         raise CommandError(str(error)) from None
 

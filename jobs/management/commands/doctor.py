@@ -56,11 +56,11 @@ def _findings() -> Iterator[Finding]:
 def _endpoint(slug: str) -> Finding:
     endpoint = endpoint_named(slug)
     sampling.sample(endpoint, is_asked=True)
-    found = diagnosis.of(endpoint)
-    if found is None:
+    verdict = diagnosis.of(endpoint)
+    if verdict is None:
         return Finding(slug, "Nothing waits, and nothing is wrong.")
-    text = f"{found.sentence} [{found.cause}: {'; '.join(found.evidence)}]"
-    return Finding(slug, text, found.next_step if found.is_trouble else "")
+    text = f"{verdict.sentence} [{verdict.cause}: {'; '.join(verdict.evidence)}]"
+    return Finding(slug, text, verdict.next_step if verdict.is_trouble else "")
 
 
 def _database() -> Finding:

@@ -30,22 +30,22 @@ class Command(BaseCommand):
         parser.add_argument("--image", default="", help="release: the new image")
         parser.add_argument("--env", action="append", default=[], help="NAME=value")
 
-    def handle(self, *, action: str, slug: str, **told: Any) -> None:
+    def handle(self, *, action: str, slug: str, **options: Any) -> None:
         """Do it and say so."""
         endpoint = endpoint_named(slug)
         try:
-            self.stdout.write(_done(endpoint, action, told))
+            self.stdout.write(_done(endpoint, action, options))
         except (SlipwayError, RunPodError) as error:
             raise CommandError(f"{slug}: {error}") from None
 
 
-def _done(endpoint: Endpoint, action: str, told: dict[str, Any]) -> str:
+def _done(endpoint: Endpoint, action: str, options: dict[str, Any]) -> str:
     if action == "recreate":
         old = endpoint.runpod_id
         return f"{endpoint.slug}: {old} is now {provisioning.recreate(endpoint)}."
     if action == "release":
-        env = spec.variables(told["env"])
-        made = provisioning.release(endpoint, image=told["image"], env=env)
+        env = spec.variables(options["env"])
+        made = provisioning.release(endpoint, image=options["image"], env=env)
         return f"{endpoint.slug}: {made.template.image} is being rolled out."
     getattr(provisioning, action)(endpoint)
     return DONE[action].format(slug=endpoint.slug)

@@ -26,20 +26,20 @@ class Command(BaseCommand):
     def handle(self, *, model: str, json: bool, **_: Any) -> None:
         """Print the large files, the total and the volume for it."""
         try:
-            found = registries.model_size(model)
+            sizes = registries.model_size(model)
         except LookupFailed as error:
             raise CommandError(str(error)) from None
-        volume_gb = disk_plan(0, found.total / GB).volume_gb
+        volume_gb = disk_plan(0, sizes.total / GB).volume_gb
         if json:
-            self.stdout.write(_document(found, volume_gb))
+            self.stdout.write(_document(sizes, volume_gb))
             return
-        for path, size in sorted(found.files.items(), key=lambda one: -one[1]):
+        for path, size in sorted(sizes.files.items(), key=lambda one: -one[1]):
             if size > SHOWN_BYTES:
                 self.stdout.write(f"  {path:60} {size / GB:8.2f} GB")
-        total = f"{found.total / GB:.2f} GB in {len(found.files)} files"
+        total = f"{sizes.total / GB:.2f} GB in {len(sizes.files)} files"
         self.stdout.write(f"Total: {total}. A volume of {volume_gb} GB holds it.")
 
 
-def _document(found: registries.ModelSize, volume_gb: int) -> str:
-    told = {"model": found.name, "revision": found.revision, "bytes": found.total}
-    return json.dumps({**told, "volume_gb": volume_gb, "files": found.files})
+def _document(sizes: registries.ModelSize, volume_gb: int) -> str:
+    summary = {"model": sizes.name, "revision": sizes.revision, "bytes": sizes.total}
+    return json.dumps({**summary, "volume_gb": volume_gb, "files": sizes.files})

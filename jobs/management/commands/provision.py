@@ -38,13 +38,15 @@ class Command(BaseCommand):
         parser.add_argument("--key-name", default="")
         parser.add_argument("--dry-run", action="store_true", help="only say what")
 
-    def handle(self, *, slug: str, dry_run: bool, key_name: str, **told: Any) -> None:
+    def handle(
+        self, *, slug: str, dry_run: bool, key_name: str, **options: Any
+    ) -> None:
         """Say what will be done; then do it."""
-        row = {"slug": slug, "runner": told["runner"]}
-        if told["contract"]:
-            row["contract"] = told["contract"]
+        row = {"slug": slug, "runner": options["runner"]}
+        if options["contract"]:
+            row["contract"] = options["contract"]
         try:
-            wish = _wish(slug, told)
+            wish = _wish(slug, options)
             plan = provisioning.plan(wish, key_name)
             for line in (*plan.steps, *(f"-> {text}" for text in plan.warnings)):
                 self.stdout.write(line)
@@ -60,20 +62,20 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
 
-def _wish(slug: str, told: dict[str, Any]) -> Wish:
-    env = spec.variables(told["env"])
+def _wish(slug: str, options: dict[str, Any]) -> Wish:
+    env = spec.variables(options["env"])
     return Wish(
         name=slug,
-        image=told["image"],
-        gpu_ids=tuple(told["gpu"]),
-        start_command=told["start_command"],
+        image=options["image"],
+        gpu_ids=tuple(options["gpu"]),
+        start_command=options["start_command"],
         env=env,
-        models=tuple(told["model"]),
-        has_volume=bool(told["volume"]),
-        data_center=told["volume"],
-        volume_gb=told["volume_gb"],
-        container_disk_gb=told["container_disk_gb"],
-        workers_min=told["workers_min"],
-        workers_max=told["workers_max"],
-        idle_seconds=told["idle_seconds"],
+        models=tuple(options["model"]),
+        has_volume=bool(options["volume"]),
+        data_center=options["volume"],
+        volume_gb=options["volume_gb"],
+        container_disk_gb=options["container_disk_gb"],
+        workers_min=options["workers_min"],
+        workers_max=options["workers_max"],
+        idle_seconds=options["idle_seconds"],
     )

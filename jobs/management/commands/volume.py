@@ -29,10 +29,10 @@ class Command(BaseCommand):
         try:
             if action == "grow":
                 grown = volumes.grow(key_name, id, size)
-                said = f"{grown.name} has {grown.size_gb} GB."
+                message = f"{grown.name} has {grown.size_gb} GB."
             else:
                 gone = volumes.delete(key_name, id)
-                said = f"{gone.name} ({gone.size_gb} GB) is deleted."
+                message = f"{gone.name} ({gone.size_gb} GB) is deleted."
         except (SlipwayError, RunPodError) as error:
             raise CommandError(str(error)) from None
-        self.stdout.write(said)
+        self.stdout.write(message)

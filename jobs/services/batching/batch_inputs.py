@@ -38,11 +38,13 @@ def inputs_of(
     size = batch_size or 1
     if batch_size:
         groups = [items[at : at + size] for at in range(0, len(items), size)]
-        found: list[Any] = [{**source["input"], PAYLOAD: group} for group in groups]
+        job_inputs: list[Any] = [
+            {**source["input"], PAYLOAD: group} for group in groups
+        ]
     else:
-        found = [item_sources.as_input(item, source, endpoint) for item in items]
-    _check(endpoint, found, owner=owner, size=batch_size)
-    return found
+        job_inputs = [item_sources.as_input(item, source, endpoint) for item in items]
+    _check(endpoint, job_inputs, owner=owner, size=batch_size)
+    return job_inputs
 
 
 def check_endpoint(endpoint: Endpoint) -> None:
@@ -53,17 +55,19 @@ def check_endpoint(endpoint: Endpoint) -> None:
 
 
 def _check(
-    endpoint: Endpoint, found: list[Any], *, owner: Any, size: int | None
+    endpoint: Endpoint, job_inputs: list[Any], *, owner: Any, size: int | None
 ) -> None:
-    files = references.files_of(found, owner=owner)
+    files = references.files_of(job_inputs, owner=owner)
     problems: list[Problem] = []
-    for index, one in enumerate(found):
+    for index, one in enumerate(job_inputs):
         try:
             inputs.check(endpoint, one, files)
         except InvalidInput as error:
             problems += [
-                Problem(_place(index, told.pointer, size), told.message, told.code)
-                for told in error.problems
+                Problem(
+                    _place(index, problem.pointer, size), problem.message, problem.code
+                )
+                for problem in error.problems
             ]
         if len(problems) > PROBLEMS_TOLD:
             break

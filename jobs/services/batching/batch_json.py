@@ -61,14 +61,14 @@ class Speed:
 
 def counts(batches: list[Batch]) -> dict[Any, Counter[str]]:
     """Return {batch id: how many items are where}, in one query for all."""
-    found: dict[Any, Counter[str]] = {
+    by_batch: dict[Any, Counter[str]] = {
         one.pk: Counter(waiting=one.total - one.next_index) for one in batches
     }
-    rows = Job.objects.filter(batch__in=found, is_replaced=False).order_by()
+    rows = Job.objects.filter(batch__in=by_batch, is_replaced=False).order_by()
     for pk, status, count in rows.values_list("batch", "status").annotate(Count("pk")):
-        found[pk][_kind(status)] += count
+        by_batch[pk][_kind(status)] += count
     for one in batches:
-        counted = found[one.pk]
+        counted = by_batch[one.pk]
         # Items may have become jobs since the row was read.
         counted["waiting"] -= max(
             0, min(counted["waiting"], counted.total() - one.total)
@@ -77,7 +77,7 @@ def counts(batches: list[Batch]) -> dict[Any, Counter[str]]:
         if one.cancel_requested_at:
             # What was never begun is cancelled with the rest.
             counted["cancelled"] += counted.pop("waiting")
-    return found
+    return by_batch
 
 
 def _kind(status: str) -> str:
@@ -123,17 +123,17 @@ def speed(batch: Batch, counted: Counter[str]) -> Speed:
     """Return how fast items have ended in the last minutes, and what that promises."""
     ended = batch.jobs.filter(is_replaced=False, finished_at__isnull=False)
     since = max(batch.created_at, (batch.ended_at or now()) - RECENT)
-    told = ended.filter(finished_at__gte=since).aggregate(
+    stats = ended.filter(finished_at__gte=since).aggregate(
         number=Count("pk"),
         seconds=Avg(F("finished_at") - F("started_at")),
     )
     until = batch.ended_at or now()
     minutes = max((until - since).total_seconds(), 1.0) / 60
-    per_minute = told["number"] / minutes
+    per_minute = stats["number"] / minutes
     left = counted["waiting"] + counted["active"]
     is_known = per_minute and left and batch.enqueued_at and not batch.ended_at
     ends_at = now() + timedelta(minutes=left / per_minute) if is_known else None
-    seconds = told["seconds"]
+    seconds = stats["seconds"]
     return Speed(
         round(per_minute, 1),
         None if seconds is None else round(seconds.total_seconds(), 3),
@@ -215,6 +215,6 @@ def failures(batch: Batch) -> list[FailureGroup]:
     )
     ordered = rows.order_by("-number", "error_code", "error_signature")
     return [
-        FailureGroup(code, told, number, first, example[:200])
-        for code, told, number, first, example in ordered[:GROUPS]
+        FailureGroup(code, signature, number, first, example[:200])
+        for code, signature, number, first, example in ordered[:GROUPS]
     ]

@@ -33,9 +33,9 @@ def lines(batch: Batch, *, base: str, only: Q | None = None) -> Iterator[bytes]:
 
 
 def _line(job: Job, base: str) -> bytes:
-    told = job_json(job, base=base)
-    shown = {"index": job.batch_index, **{name: told[name] for name in SHOWN}}
-    return to_json({**shown, "attempts": len(told["attempts"])}) + b"\n"
+    fields = job_json(job, base=base)
+    shown = {"index": job.batch_index, **{name: fields[name] for name in SHOWN}}
+    return to_json({**shown, "attempts": len(fields["attempts"])}) + b"\n"
 
 
 def check_archive(batch: Batch) -> None:
@@ -76,10 +76,10 @@ def _file(
     except StoreError as error:
         missing.append(f"{name}: {error}\n")
         return
-    told = zipfile.ZipInfo(name, artifact.created_at.timetuple()[:6])
-    told.external_attr = 0o644 << 16
+    entry = zipfile.ZipInfo(name, artifact.created_at.timetuple()[:6])
+    entry.external_attr = 0o644 << 16
     is_large = artifact.size >= ZIP64_BYTES
-    with packed.open(told, "w", force_zip64=is_large) as file:
+    with packed.open(entry, "w", force_zip64=is_large) as file:
         file.write(first)
         for piece in pieces:
             yield sink.take()
@@ -90,10 +90,10 @@ def _file(
 def _written(
     packed: zipfile.ZipFile, sink: "_Sink", name: str, pieces: Iterator[bytes]
 ) -> Iterator[bytes]:
-    told = zipfile.ZipInfo(name)
-    told.compress_type = zipfile.ZIP_DEFLATED
-    told.external_attr = 0o644 << 16
-    with packed.open(told, "w", force_zip64=True) as file:
+    entry = zipfile.ZipInfo(name)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    with packed.open(entry, "w", force_zip64=True) as file:
         for piece in pieces:
             file.write(piece)
             yield sink.take()
@@ -126,11 +126,11 @@ class _Sink:
 
 def _jobs(batch: Batch, only: Q) -> Iterator[list[Job]]:
     """Yield the jobs that stand for items, some at a time, in their order."""
-    found: Any = batch.jobs.filter(only, is_replaced=False, deleting_at=None)
-    found = found.with_endpoint().prefetch_related(*PREFETCHED)
+    rows: Any = batch.jobs.filter(only, is_replaced=False, deleting_at=None)
+    rows = rows.with_endpoint().prefetch_related(*PREFETCHED)
     after = -1
     while jobs := list(
-        found.filter(batch_index__gt=after).order_by("batch_index")[:AT_ONCE]
+        rows.filter(batch_index__gt=after).order_by("batch_index")[:AT_ONCE]
     ):
         yield jobs
         after = jobs[-1].batch_index or 0

@@ -48,9 +48,9 @@ class Options:
 
     def fields(self) -> Json:
         """Return them as fields of a `Batch`."""
-        told = dict(vars(self))
-        workers = told.pop("workers")
-        return {**told, "in_flight": in_flight(workers)}
+        fields = dict(vars(self))
+        workers = fields.pop("workers")
+        return {**fields, "in_flight": in_flight(workers)}
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,8 @@ def _turns(batch: Batch) -> Callable[[Endpoint], int]:
 
     def turn(endpoint: Endpoint) -> int:
         if endpoint.pk not in after:
-            told = release.next_turn(endpoint, batch.owner, batch.priority)
-            after[endpoint.pk] = told - 1
+            next_turn = release.next_turn(endpoint, batch.owner, batch.priority)
+            after[endpoint.pk] = next_turn - 1
         after[endpoint.pk] += 1
         return after[endpoint.pk]
 
@@ -260,17 +260,17 @@ def _retry_some(batch: Batch) -> None:
         return
     with transaction.atomic():
         here = _locked(batch).filter(retry_requested_at=batch.retry_requested_at)
-        found = _to_retry(batch).select_related("endpoint").order_by("batch_index")
+        failed = _to_retry(batch).select_related("endpoint").order_by("batch_index")
         if not here.exists():
             return  # somebody else was first
-        some = list(found[:room])
-        if len(some) < room:
+        jobs = list(failed[:room])
+        if len(jobs) < room:
             here.update(retry_requested_at=None)
             batch.retry_requested_at = None
-        Job.objects.filter(pk__in=[job.pk for job in some]).update(is_replaced=True)
+        Job.objects.filter(pk__in=[job.pk for job in jobs]).update(is_replaced=True)
         rows = [
             _Row(job.batch_index or 0, job.input, job.endpoint, source_job=job)
-            for job in some
+            for job in jobs
         ]
         _write(batch, rows)
 

@@ -26,7 +26,7 @@ def job_status(batch: Batch) -> Json:
         "failed": failed,
         "average_time_per_batch": _average(batch),
     }
-    told = {
+    summary = {
         **batch_envelope.job_spec(batch),
         "status": _status(batch, counted, failed),
         "batches_in_queue": counted["waiting"] + counted["active"],
@@ -35,8 +35,8 @@ def job_status(batch: Batch) -> Json:
         "failed_attempts": failed,
     }
     if batch.ended_at:
-        return {**told, "end_time": batch.ended_at.isoformat()}
-    return {**told, "worker_counts": _worker_counts(batch)}
+        return {**summary, "end_time": batch.ended_at.isoformat()}
+    return {**summary, "worker_counts": _worker_counts(batch)}
 
 
 def _status(batch: Batch, counted: Counter[str], failed_attempts: int) -> str:
@@ -73,8 +73,8 @@ def _failed_attempts(batch: Batch) -> int:
 def _average(batch: Batch) -> float | None:
     """Return seconds of a batch's work, over those that succeeded."""
     done = batch.jobs.filter(status=JobStatus.COMPLETED, batch_index__isnull=False)
-    found = done.aggregate(seconds=Avg(F("finished_at") - F("started_at")))["seconds"]
-    return None if found is None else round(found.total_seconds(), 3)
+    average = done.aggregate(seconds=Avg(F("finished_at") - F("started_at")))["seconds"]
+    return None if average is None else round(average.total_seconds(), 3)
 
 
 def _worker_counts(batch: Batch) -> dict[str, int]:

@@ -58,8 +58,8 @@ class Chunk:
     @property
     def usable(self) -> list[Any]:
         """The inputs with nothing wrong: only these may hold on to files."""
-        told = enumerate(self.items)
-        return [input for at, input in told if str(at) not in self.problems]
+        numbered = enumerate(self.items)
+        return [input for at, input in numbered if str(at) not in self.problems]
 
     @property
     def is_full(self) -> bool:
@@ -120,8 +120,8 @@ def _read(batch: Batch, lease: HeldLease) -> bool:
     """Read for some seconds; return whether nothing is left to do."""
     until = time.monotonic() + TASK_SECONDS
     source, cursor = batch.source, batch.cursor
-    found = item_sources.read(source, cursor, batch.endpoint, lease.keep)
-    for chunk in chunks(batch, found):
+    items = item_sources.read(source, cursor, batch.endpoint, lease.keep)
+    for chunk in chunks(batch, items):
         lease.keep()
         if not _add(batch, chunk):
             return True  # cancelled, or somebody else was first
@@ -131,11 +131,11 @@ def _read(batch: Batch, lease: HeldLease) -> bool:
     return True
 
 
-def chunks(batch: Batch, found: Iterable[Item]) -> Iterator[Chunk]:
+def chunks(batch: Batch, items: Iterable[Item]) -> Iterator[Chunk]:
     """Yield checked inputs, some at a time."""
     chunk = Chunk()
     try:
-        for input, cursor, problem in _inputs(batch, found):
+        for input, cursor, problem in _inputs(batch, items):
             chunk.add(input, cursor, problem)
             if chunk.is_full:
                 yield _checked(batch, chunk)
@@ -149,24 +149,24 @@ def chunks(batch: Batch, found: Iterable[Item]) -> Iterator[Chunk]:
         yield _checked(batch, chunk)
 
 
-def _inputs(batch: Batch, found: Iterable[Item]) -> Iterator[tuple[Any, Json, str]]:
+def _inputs(batch: Batch, items: Iterable[Item]) -> Iterator[tuple[Any, Json, str]]:
     """Yield (input, cursor, problem) of each job."""
-    return _grouped(batch, found) if batch.batch_size else _single(batch, found)
+    return _grouped(batch, items) if batch.batch_size else _single(batch, items)
 
 
-def _single(batch: Batch, found: Iterable[Item]) -> Iterator[tuple[Any, Json, str]]:
-    for item in found:
+def _single(batch: Batch, items: Iterable[Item]) -> Iterator[tuple[Any, Json, str]]:
+    for item in items:
         if item.problem:
             yield _kept(item.value, batch), item.cursor, item.problem
         else:
-            told = item_sources.as_input(item.value, batch.source, batch.endpoint)
-            yield told, item.cursor, ""
+            job_input = item_sources.as_input(item.value, batch.source, batch.endpoint)
+            yield job_input, item.cursor, ""
 
 
-def _grouped(batch: Batch, found: Iterable[Item]) -> Iterator[tuple[Any, Json, str]]:
+def _grouped(batch: Batch, items: Iterable[Item]) -> Iterator[tuple[Any, Json, str]]:
     group: list[Item] = []
     try:
-        for item in found:
+        for item in items:
             # Before a bad item, too: no job may come after what its cursor has passed.
             if group and (item.problem or len(group) == batch.batch_size):
                 yield _payload(batch, group)
@@ -206,11 +206,11 @@ def _checked(batch: Batch, chunk: Chunk) -> Chunk:
         try:
             inputs.check(endpoint, input, files)
         except InvalidInput as error:
-            told = [
+            messages = [
                 f"{p.pointer.removeprefix('/input/')}: {p.message}"
                 for p in error.problems[:5]
             ]
-            chunk.problems[str(at)] = " ".join(told)
+            chunk.problems[str(at)] = " ".join(messages)
             chunk.items[at] = _storable(input, batch)
         except TooLarge as error:
             chunk.problems[str(at)] = str(error)
@@ -279,16 +279,16 @@ def preview(batch: Batch) -> Preview:
     files: list[str] = []
     seen = 0
 
-    def noted(found: Iterable[Item]) -> Iterator[Item]:
+    def noted(items: Iterable[Item]) -> Iterator[Item]:
         nonlocal seen
-        for seen, item in enumerate(islice(found, most + 1), start=1):  # noqa: B007 - read below
+        for seen, item in enumerate(islice(items, most + 1), start=1):  # noqa: B007 - read below
             if batch.source["kind"] == "listing":
                 files.append(str(item.value))
             yield item
 
     checked, problems = 0, []
-    found = item_sources.read(batch.source, {}, batch.endpoint)
-    for chunk in chunks(batch, noted(found)):
+    items = item_sources.read(batch.source, {}, batch.endpoint)
+    for chunk in chunks(batch, noted(items)):
         problems += [(checked + int(at), text) for at, text in chunk.problems.items()]
         checked += len(chunk.items)
     total = checked if seen <= most else None

@@ -74,11 +74,11 @@ def _checked_file(source: Json, owner: Any) -> Json:
     if text or upload is None:
         raise InvalidInput(Problem("/file", text, "file"))
     suffix = upload.filename.rpartition(".")[2].lower()
-    found = source.get("format") or _BY_SUFFIX.get(suffix, "")
-    if not found:
+    file_format = source.get("format") or _BY_SUFFIX.get(suffix, "")
+    if not file_format:
         text = f"Say with `format` how to read {upload.filename}: {', '.join(FORMATS)}."
         raise InvalidInput(Problem("/format", text, "format"))
-    return {**source, "upload": str(upload.pk), "format": found}
+    return {**source, "upload": str(upload.pk), "format": file_format}
 
 
 def has_bucket() -> bool:
@@ -127,10 +127,10 @@ def _in_file(source: Json, cursor: Json, endpoint: Endpoint) -> Iterator[Item]:
     upload = Upload.objects.filter(pk=UUID(source["upload"])).first()
     if upload is None or not upload.is_whole:
         raise Unreadable("The file with the items was deleted.")
-    there = store(upload.store)
+    upload_store = store(upload.store)
 
     def pieces(start: int) -> Iterator[bytes]:
-        return there.chunks(upload.key, start, upload.size)
+        return upload_store.chunks(upload.key, start, upload.size)
 
     offset = cursor.get("offset", 0)
     if source["format"] == "csv":
@@ -143,15 +143,15 @@ def _in_file(source: Json, cursor: Json, endpoint: Endpoint) -> Iterator[Item]:
 def _in_table(
     pieces: Callable[[int], Iterator[bytes]], cursor: Json, endpoint: Endpoint
 ) -> Iterator[Item]:
-    told = cursor
-    if not told:
+    state = cursor
+    if not state:
         separator, columns, end = item_readers.table_head(pieces(0))
-        told = {"offset": end, "separator": separator, "columns": columns}
-    at, separator, columns = told["offset"], told["separator"], told["columns"]
+        state = {"offset": end, "separator": separator, "columns": columns}
+    at, separator, columns = state["offset"], state["separator"], state["columns"]
     properties = endpoint.input_schema.get("properties", {})
     for read in item_readers.table(pieces(at), at, separator, columns):
         row = {n: _typed(text, properties.get(n, {})) for n, text in read.value.items()}
-        yield Item(row, {**told, "offset": read.end}, read.problem)
+        yield Item(row, {**state, "offset": read.end}, read.problem)
 
 
 def _typed(text: str, schema: Any) -> Any:

@@ -25,15 +25,15 @@ def places(batch: Batch, number: int) -> list[Endpoint]:
     if len(both) < 2:
         return [*both, batch.endpoint][:1] * number
     rows = batch.jobs.filter(status__in=ACTIVE).order_by().values_list("endpoint_id")
-    there = Counter(dict(rows.annotate(Count("pk"))))
-    found: list[Endpoint] = []
-    while len(found) < number:
-        best = min(both, key=lambda one: _load(one, there[one.pk]))
-        if _load(best, there[best.pk]) == inf:
+    counts = Counter(dict(rows.annotate(Count("pk"))))
+    chosen: list[Endpoint] = []
+    while len(chosen) < number:
+        best = min(both, key=lambda one: _load(one, counts[one.pk]))
+        if _load(best, counts[best.pk]) == inf:
             break
-        there[best.pk] += 1
-        found.append(best)
-    return found
+        counts[best.pk] += 1
+        chosen.append(best)
+    return chosen
 
 
 def _takes_jobs(endpoint: Endpoint | None) -> TypeGuard[Endpoint]:

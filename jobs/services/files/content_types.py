@@ -36,10 +36,10 @@ def sniff(head: bytes) -> str:
             else "text/plain"
         )
     try:
-        found = puremagic.from_string(head, mime=True)
+        detected = puremagic.from_string(head, mime=True)
     except (puremagic.PureError, ValueError):
         return UNKNOWN
-    return str(found) or UNKNOWN
+    return str(detected) or UNKNOWN
 
 
 def is_any(content_type: str, patterns: Iterable[str]) -> bool:

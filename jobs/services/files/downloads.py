@@ -82,9 +82,9 @@ def find(signed: str) -> StoredFile:
     )
 
 
-def direct_url(found: StoredFile, lives: timedelta = DIRECT) -> str:
+def direct_url(stored: StoredFile, lives: timedelta = DIRECT) -> str:
     """Return a link to the bucket itself; empty for a file on our disk."""
-    return store(found.store).link(found.key, found.served, lives)
+    return store(stored.store).link(stored.key, stored.served, lives)
 
 
 def for_worker(upload: Upload, lives: timedelta) -> str:

@@ -34,16 +34,16 @@ class Found:
 
 def find(output: Any, *, skip: frozenset[str] = frozenset()) -> list[Found]:
     """Return the files in `output`; `skip` are addresses that are no results."""
-    found = []
+    files = []
     for path, text in _strings(output, ()):
         if _URL.match(text):
             if text not in skip:
-                found.append(Found(path, url=text))
+                files.append(Found(path, url=text))
             continue
         content = decode(text)
         if content:
-            found.append(Found(path, content=content))
-    return found
+            files.append(Found(path, content=content))
+    return files
 
 
 def decode(text: str) -> bytes | None:
@@ -61,10 +61,10 @@ def decode(text: str) -> bytes | None:
     return content if prefix or is_file else None
 
 
-def name_for(found: Found, content_type: str, taken: set[str]) -> str:
+def name_for(file: Found, content_type: str, taken: set[str]) -> str:
     """Return a file name that tells what the file is and is not taken yet."""
-    last = unquote(PurePosixPath(urlsplit(found.url).path).name) if found.url else ""
-    name = filenames.clean(last) if "." in last else _from_path(found, content_type)
+    last = unquote(PurePosixPath(urlsplit(file.url).path).name) if file.url else ""
+    name = filenames.clean(last) if "." in last else _from_path(file, content_type)
     stem, dot, ending = name.rpartition(".")
     number = 1
     while name in taken:
@@ -83,8 +83,8 @@ def replaced(output: Any, path: tuple[str | int, ...], value: str) -> Any:
     return copy
 
 
-def _from_path(found: Found, content_type: str) -> str:
-    words = [str(part) for part in found.path] or ["output"]
+def _from_path(file: Found, content_type: str) -> str:
+    words = [str(part) for part in file.path] or ["output"]
     ending = _ENDINGS.get(content_type) or mimetypes.guess_extension(content_type)
     return filenames.clean("-".join(words)[-80:]) + (ending or ".bin")
 

@@ -29,11 +29,11 @@ class Moved:
 def count(to: str) -> tuple[int, int]:
     """Return (files, bytes) that would be moved to the store `to`."""
     source = _other(to)
-    found = [
+    totals = [
         rows.aggregate(files=Count("pk"), bytes=Sum("size"))
         for rows in (_uploads(source), _artifacts(source))
     ]
-    return sum(one["files"] for one in found), sum(one["bytes"] or 0 for one in found)
+    return sum(one["files"] for one in totals), sum(one["bytes"] or 0 for one in totals)
 
 
 def move(to: str) -> Iterator[Moved]:
@@ -70,11 +70,11 @@ def _move(row: Any, source: str, to: str) -> Moved:
 
 def _uploads(where: str) -> Any:
     """Whole uploads; from a bucket not those whose links workers may hold."""
-    found = Upload.objects.filter(store=where, status=Upload.Status.READY, size__gt=0)
+    uploads = Upload.objects.filter(store=where, status=Upload.Status.READY, size__gt=0)
     if where == S3:
         users = Job.objects.filter(uploads=OuterRef("pk"), status__in=ACTIVE)
-        found = found.filter(~Exists(users))
-    return found.order_by("pk")
+        uploads = uploads.filter(~Exists(users))
+    return uploads.order_by("pk")
 
 
 def _artifacts(where: str) -> Any:

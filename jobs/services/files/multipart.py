@@ -49,11 +49,11 @@ def arrived(upload: Upload) -> list[Part]:
     if upload.status != Upload.Status.UPLOADING or upload.store != S3:
         return []
     try:
-        found = bucket().parts(upload.key, upload.multipart_id)
+        parts = bucket().parts(upload.key, upload.multipart_id)
     except NoSuchMultipart:
         _finish_if_whole(upload)
         return []
-    whole = [part for part in found if _is_whole(upload, part)]
+    whole = [part for part in parts if _is_whole(upload, part)]
     Upload.objects.filter(pk=upload.pk, status=Upload.Status.UPLOADING).update(
         received=sum(part.size for part in whole)
     )
@@ -73,9 +73,9 @@ def complete(upload: Upload) -> None:
         whole = {part.number: part for part in parts if _is_whole(upload, part)}
         missing = [n for n in range(1, upload.part_count + 1) if n not in whole]
         if missing:
-            some = ", ".join(map(str, missing[:10])) + (", …" * (len(missing) > 10))
+            numbers = ", ".join(map(str, missing[:10])) + (", …" * (len(missing) > 10))
             raise Conflict(
-                f"Parts are missing, or of the wrong size: {some}. Send them, then "
+                f"Parts are missing, or of the wrong size: {numbers}. Send them, then "
                 "complete again.",
                 code="parts_missing",
             )

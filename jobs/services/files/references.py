@@ -14,8 +14,8 @@ PATTERN = re.compile(
 
 def uploads_of(input: Any) -> list[UUID]:
     """Return the ids of the uploads that `input` names."""
-    found = (PATTERN.match(value) for _, value in texts(input, ""))
-    return [UUID(match[1]) for match in found if match]
+    matches = (PATTERN.match(value) for _, value in texts(input, ""))
+    return [UUID(match[1]) for match in matches if match]
 
 
 def files_of(inputs: Iterable[Any], *, owner: Any) -> dict[UUID, Upload]:

@@ -34,9 +34,9 @@ class NotSaved(Exception):
 def files_of(job: Job) -> list[Found]:
     """Return the files in a job's output that are worth saving."""
     given = frozenset(value for value in _texts(job.input))
-    found = embedded_files.find(job.output, skip=given)
+    files = embedded_files.find(job.output, skip=given)
     own = (f"{settings.PUBLIC_URL}/", f"{settings.INTERNAL_URL}/")
-    return [file for file in found if not file.url.startswith(own)]
+    return [file for file in files if not file.url.startswith(own)]
 
 
 def save(job: Job, attempt: Attempt, lease: HeldLease) -> tuple[Any, list[str]]:
@@ -47,31 +47,31 @@ def save(job: Job, attempt: Attempt, lease: HeldLease) -> tuple[Any, list[str]]:
     """
     output, notes = job.output, []
     taken: set[str] = set()
-    for index, found in enumerate(files_of(job)):
+    for index, file in enumerate(files_of(job)):
         lease.keep()
         if index >= conf.COLLECT_MAX_FILES:
             notes.append(f"Only the first {conf.COLLECT_MAX_FILES} files were saved.")
             break
         try:
-            name = _save_one(attempt, index, found, taken, lease)
+            name = _save_one(attempt, index, file, taken, lease)
         except NotSaved as problem:
-            where = ".".join(map(str, found.path)) or "output"
+            where = ".".join(map(str, file.path)) or "output"
             notes.append(f"{where} could not be saved: {problem}.")
             continue
         taken.add(name)
-        if found.content is not None:
-            output = embedded_files.replaced(output, found.path, f"output:{name}")
+        if file.content is not None:
+            output = embedded_files.replaced(output, file.path, f"output:{name}")
         failpoint("collect.fetched", job.metadata.get("mark"))
     return output, notes
 
 
 def _save_one(
-    attempt: Attempt, index: int, found: Found, taken: set[str], lease: HeldLease
+    attempt: Attempt, index: int, file: Found, taken: set[str], lease: HeldLease
 ) -> str:
     key = artifact_key(attempt, f"c{index}")
     for pause in (*TRY_PAUSES, None):
         try:
-            size, sha256, head = _store(key, found, lease)
+            size, sha256, head = _store(key, file, lease)
         except httpx.HTTPError as error:
             if pause is None:
                 raise NotSaved(f"no answer ({type(error).__name__})") from error
@@ -81,10 +81,10 @@ def _save_one(
         else:
             break
     kind = content_types.sniff(head)
-    if found.url and kind == "text/html":
+    if file.url and kind == "text/html":
         store().delete(key)
         raise NotSaved("the address shows a web page, not a file")
-    name = embedded_files.name_for(found, kind, taken)[-NAME_MAX:]
+    name = embedded_files.name_for(file, kind, taken)[-NAME_MAX:]
     Artifact.objects.update_or_create(
         attempt=attempt,
         name=name,
@@ -99,9 +99,9 @@ def _save_one(
     return name
 
 
-def _store(key: str, found: Found, lease: HeldLease) -> tuple[int, str, bytes]:
+def _store(key: str, file: Found, lease: HeldLease) -> tuple[int, str, bytes]:
     """Write one file; return (size, sha256, its first bytes)."""
-    measured = _Measured(_pieces(found), lease)
+    measured = _Measured(_pieces(file), lease)
     store().save(key, measured)
     return measured.size, measured.digest.hexdigest(), measured.head
 
@@ -126,11 +126,11 @@ class _Measured:
             raise NotSaved("it is empty")
 
 
-def _pieces(found: Found) -> Iterator[bytes]:
-    if found.content is not None:
-        yield found.content
+def _pieces(file: Found) -> Iterator[bytes]:
+    if file.content is not None:
+        yield file.content
         return
-    with egress.get(found.url) as response:
+    with egress.get(file.url) as response:
         if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise httpx.ReadError(f"HTTP {response.status_code}")
         if response.status_code != httpx.codes.OK:

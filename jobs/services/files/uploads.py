@@ -85,8 +85,8 @@ def may_be_known(owner: Any, *, size: int, fingerprint: str) -> bool:
 def unfinished(owner: Any, *, size: int, fingerprint: str) -> Upload | None:
     """Return the newest unfinished upload of the same file."""
     same = Upload.objects.filter(owner=owner, fingerprint=fingerprint, size=size)
-    found = same.filter(status=Upload.Status.UPLOADING).order_by("-created_at")
-    return found.first() if fingerprint else None
+    matches = same.filter(status=Upload.Status.UPLOADING).order_by("-created_at")
+    return matches.first() if fingerprint else None
 
 
 def finish(upload: Upload) -> None:

@@ -19,10 +19,10 @@ def find(pk: str) -> Attempt:
         id = UUID(pk)
     except ValueError:
         raise NotFound("There is no such attempt.") from None
-    found = Attempt.objects.select_related("job__endpoint").filter(pk=id).first()
-    if found is None:
+    attempt = Attempt.objects.select_related("job__endpoint").filter(pk=id).first()
+    if attempt is None:
         raise NotFound("There is no such attempt.")
-    return found
+    return attempt
 
 
 def claim(attempt: Attempt, *, worker_id: str, runpod_id: str) -> None:
@@ -93,12 +93,12 @@ def ring(rung: Mapping[UUID, Callable[[], str]]) -> set[UUID]:
     used where we have none, to ask RunPod itself, whose answer decides. Return those
     that exist. Three queries for any number; rows are not loaded, they may be megabytes.
     """
-    found = Attempt.objects.filter(pk__in=rung)
-    rows = list(found.values_list("pk", "job_id", "runpod_id"))
+    attempts = Attempt.objects.filter(pk__in=rung)
+    rows = list(attempts.values_list("pk", "job_id", "runpod_id"))
     for pk, _, runpod_id in rows:
         if not runpod_id:
             _learn_id(pk, rung[pk]()[:128])
-    found.update(rung_at=now())
+    attempts.update(rung_at=now())
     # Also of those that are due already: they may just be asked about, too early.
     jobs = Job.objects.active().filter(pk__in=[job for _, job, _ in rows])
     jobs.update(due_at=now())
@@ -113,8 +113,8 @@ def _learn_id(pk: UUID, runpod_id: str) -> None:
 
 def unwanted(limit: int) -> list[Attempt]:
     """Return attempts that lost and that RunPod must be told to stop."""
-    found = Attempt.objects.filter(is_unwanted=True).exclude(runpod_id="")
-    return list(found.select_related("job__endpoint")[:limit])
+    attempts = Attempt.objects.filter(is_unwanted=True).exclude(runpod_id="")
+    return list(attempts.select_related("job__endpoint")[:limit])
 
 
 def stopped(attempt: Attempt) -> None:

@@ -16,13 +16,13 @@ LETTERS = "sqs_dead_letter_queue"
 
 def merged(base: Json, winner: Json) -> Json:
     """Return `base` with `winner` in it: objects key by key, all else is replaced."""
-    found = dict(base)
+    combined = dict(base)
     for key, value in winner.items():
-        before = found.get(key)
+        before = combined.get(key)
         if isinstance(before, dict) and isinstance(value, dict):
             value = merged(before, value)
-        found[key] = value
-    return found
+        combined[key] = value
+    return combined
 
 
 def job_spec(batch: Batch) -> Json:

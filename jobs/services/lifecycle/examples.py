@@ -22,28 +22,28 @@ class Example:
 def examples(endpoint: Endpoint, base: str) -> list[Example]:
     """Return ways to run an endpoint of the server at `base`."""
     input = _input(endpoint)
-    found = [
+    snippets = [
         Example("curl", _curl(endpoint, base, input)),
         Example("Command line", _command(endpoint, base, input)),
         Example("Python", _python(endpoint, base, input)),
         Example("JavaScript", _javascript(endpoint, base, input)),
     ]
     if endpoint.kind == Endpoint.Kind.LOCAL:
-        found.append(Example("runpod", _runpod(endpoint, base, input)))
-    return found
+        snippets.append(Example("runpod", _runpod(endpoint, base, input)))
+    return snippets
 
 
 def _input(endpoint: Endpoint) -> dict[str, Any]:
     """Return an input that fits the schema: its example, or something for each field."""
     properties = endpoint.input_schema.get("properties", {})
     required = endpoint.input_schema.get("required", [])
-    found = dict(endpoint.example_input)
+    example = dict(endpoint.example_input)
     for name in required:
-        found.setdefault(name, _something(properties.get(name, {})))
+        example.setdefault(name, _something(properties.get(name, {})))
     for name in endpoint.file_fields():
-        if name in required or name in found:
-            found[name] = f"https://example.com/{_file(properties[name])}"
-    return found
+        if name in required or name in example:
+            example[name] = f"https://example.com/{_file(properties[name])}"
+    return example
 
 
 def _something(schema: dict[str, Any]) -> Any:
@@ -89,14 +89,14 @@ def _command(endpoint: Endpoint, base: str, input: dict[str, Any]) -> str:
 
 def _python(endpoint: Endpoint, base: str, input: dict[str, Any]) -> str:
     files, rest = _split(endpoint, input)
-    told = [f'"{name}": Path({file!r})' for name, file in files.items()]
-    told += [f'"{name}": {value!r}' for name, value in rest.items()]
+    entries = [f'"{name}": Path({file!r})' for name, file in files.items()]
+    entries += [f'"{name}": {value!r}' for name, value in rest.items()]
     return (
         "import os\n"
         "from pathlib import Path\n"
         "from slipway import Client\n\n"
         f'with Client("{base}", key=os.environ["SLIPWAY_KEY"]) as slipway:\n'
-        f'    job = slipway.run("{endpoint.slug}", {{{", ".join(told)}}})\n'
+        f'    job = slipway.run("{endpoint.slug}", {{{", ".join(entries)}}})\n'
         '    print(job.output, slipway.download(job, "result/"))'
     )
 

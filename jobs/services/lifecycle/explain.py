@@ -82,9 +82,9 @@ def _why_waiting(job: Job, where: str) -> str:
     alert = job.endpoint.alerts.filter(resolved_at=None).first()
     has_waited = now() - job.moved_at > PATIENCE
     is_known = alert or job.endpoint.diagnosis
-    found = diagnosis.of(job.endpoint) if is_known or has_waited else None
-    if found and found.cause not in SAY_NOTHING_NEW:
-        return f"{found.for_user} {_ahead(job).capitalize()}."
+    verdict = diagnosis.of(job.endpoint) if is_known or has_waited else None
+    if verdict and verdict.cause not in SAY_NOTHING_NEW:
+        return f"{verdict.for_user} {_ahead(job).capitalize()}."
     if alert and job.status == JobStatus.PENDING:
         return f"Held here: {alert.message} The operator has been told."
     if job.status == JobStatus.IN_QUEUE:

@@ -90,8 +90,8 @@ def for_people(input: dict[str, Any]) -> list[tuple[str, Any]]:
 def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
     """Return the input as the worker gets it: links for files, and our envelope."""
     lives = _lives(job)
-    found = Upload.objects.in_bulk(references.uploads_of(job.input))
-    input = _linked(job, found, lives)
+    uploads = Upload.objects.in_bulk(references.uploads_of(job.input))
+    input = _linked(job, uploads, lives)
     if job.batch_id and PAYLOAD in input:
         input["_batch"] = batch_envelope.of(job)
     if job.endpoint.contract == Endpoint.Contract.SLIPWAY:
@@ -103,10 +103,10 @@ def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
             "runner": job.endpoint.runner,
             "bucket_url": downloads.bucket_url(),
             "files": {
-                name: {"size": found[pk].size, "sha256": found[pk].sha256}
+                name: {"size": uploads[pk].size, "sha256": uploads[pk].sha256}
                 for name, value in job.input.items()
                 for pk in references.uploads_of([value])
-                if pk in found and isinstance(value, str)
+                if pk in uploads and isinstance(value, str)
             },
         }
     return input
@@ -114,8 +114,8 @@ def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
 
 def fresh_links(job: Job) -> dict[str, str]:
     """Return {field: new link} of a job's files, for a worker whose links expired."""
-    found = Upload.objects.in_bulk(references.uploads_of(job.input))
-    linked = _linked(job, found, _lives(job))
+    uploads = Upload.objects.in_bulk(references.uploads_of(job.input))
+    linked = _linked(job, uploads, _lives(job))
     return {
         name: value
         for name, value in linked.items()
@@ -130,8 +130,10 @@ def _lives(job: Job) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def _linked(job: Job, found: Mapping[UUID, Upload], lives: timedelta) -> dict[str, Any]:
-    urls = {pk: downloads.for_worker(upload, lives) for pk, upload in found.items()}
+def _linked(
+    job: Job, uploads: Mapping[UUID, Upload], lives: timedelta
+) -> dict[str, Any]:
+    urls = {pk: downloads.for_worker(upload, lives) for pk, upload in uploads.items()}
     input: dict[str, Any] = _with_links(job.input, urls)
     for name in job.endpoint.file_fields():
         if str(input.get(name, "")).startswith("s3://"):

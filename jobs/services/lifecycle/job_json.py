@@ -76,10 +76,12 @@ def _urls(url: str, page: str) -> dict[str, str]:
 @cache
 def _paths() -> tuple[str, str]:
     """Return where jobs are in the API and on pages; looked up once."""
-    some = UUID(int=0)
+    placeholder = UUID(int=0)
     return (
-        reverse("api:read_job", kwargs={"job_id": some}).removesuffix(str(some)),
-        reverse("job", kwargs={"job_id": some}).removesuffix(f"{some}/"),
+        reverse("api:read_job", kwargs={"job_id": placeholder}).removesuffix(
+            str(placeholder)
+        ),
+        reverse("job", kwargs={"job_id": placeholder}).removesuffix(f"{placeholder}/"),
     )
 
 

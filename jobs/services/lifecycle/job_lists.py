@@ -20,14 +20,14 @@ def jobs_json(
     """
     inputs = _small("input", [job.pk for job in jobs])
     outputs = _small("output", [job.pk for job in jobs])
-    found = []
+    rows = []
     for job in jobs:
         job.input, job.output = inputs.get(job.pk), outputs.get(job.pk)
         kept = {"input": inputs, "output": outputs}
         left_out = [name for name, values in kept.items() if job.pk not in values]
         shown = job_json(job, base=base, position=positions.get(job.pk))
-        found.append({**shown, "left_out": left_out})
-    return found
+        rows.append({**shown, "left_out": left_out})
+    return rows
 
 
 def _small(field: str, pks: list[UUID]) -> dict[UUID, Any]:

@@ -184,19 +184,19 @@ def queue_position(job: Job, *, is_rough: bool = False) -> int | None:
     """
     if job.status not in WAITING:
         return None
-    told = {"endpoint": job.endpoint_id, "pk": job.pk}
+    parameters = {"endpoint": job.endpoint_id, "pk": job.pk}
     if job.status != JobStatus.PENDING:
-        return _AHEAD.count(**told, moved_at=job.moved_at) + 1
-    told |= {"priority": job.priority, "turn": job.turn}
+        return _AHEAD.count(**parameters, moved_at=job.moved_at) + 1
+    parameters |= {"priority": job.priority, "turn": job.turn}
     counted = _NEAR_HELD if is_rough else _AHEAD_OF_HELD
-    position = counted.count(**told, created_at=job.created_at) + 1
+    position = counted.count(**parameters, created_at=job.created_at) + 1
     return None if is_rough and position > ROUGHLY else position
 
 
 def _ahead(endpoint: int, pk: UUID, moved_at: datetime) -> QuerySet[Job, Any]:
-    there = Job.objects.filter(endpoint=endpoint, status__in=HANDED_OVER)
+    handed_over = Job.objects.filter(endpoint=endpoint, status__in=HANDED_OVER)
     earlier = Q(moved_at__lt=moved_at) | Q(moved_at=moved_at, pk__lt=pk)
-    return there.filter(earlier).order_by().values("pk")
+    return handed_over.filter(earlier).order_by().values("pk")
 
 
 def _ahead_of_held(
@@ -210,8 +210,8 @@ def _ahead_of_held(
         | same_turn & Q(created_at=created_at, pk__lt=pk)
     )
     held = Q(status=JobStatus.PENDING) & before
-    there = Job.objects.filter(endpoint=endpoint).order_by().values("pk")
-    return there.filter(Q(status__in=HANDED_OVER) | held)
+    jobs = Job.objects.filter(endpoint=endpoint).order_by().values("pk")
+    return jobs.filter(Q(status__in=HANDED_OVER) | held)
 
 
 _THEN = (datetime(2001, 1, 1, tzinfo=UTC), datetime(2002, 1, 1, tzinfo=UTC))
@@ -219,4 +219,6 @@ _THERE: dict[str, Any] = {"endpoint": (-1, -2), "pk": (UUID(int=1), UUID(int=2))
 _HELD = {**_THERE, "priority": (-3, -4), "turn": (-5, -6), "created_at": _THEN}
 _AHEAD = Prepared(_ahead, **_THERE, moved_at=_THEN)
 _AHEAD_OF_HELD = Prepared(_ahead_of_held, **_HELD)
-_NEAR_HELD = Prepared(lambda **told: _ahead_of_held(**told)[:ROUGHLY], **_HELD)
+_NEAR_HELD = Prepared(
+    lambda **parameters: _ahead_of_held(**parameters)[:ROUGHLY], **_HELD
+)

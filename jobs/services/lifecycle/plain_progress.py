@@ -24,14 +24,14 @@ def newer(old: dict[str, Any], output: Any) -> dict[str, Any] | None:
     before = old.get("fraction")
     if fraction is not None and before is not None and fraction < before:
         return None
-    found = {
+    progress = {
         "fraction": before if fraction is None else fraction,
         "message": message,
         "stage": stage,
     }
-    if all(old.get(name) == value for name, value in found.items()):
+    if all(old.get(name) == value for name, value in progress.items()):
         return None
-    return {**found, "seq": int(old.get("seq", 0)) + 1}
+    return {**progress, "seq": int(old.get("seq", 0)) + 1}
 
 
 def _read(output: Any) -> tuple[float | None, str, str]:

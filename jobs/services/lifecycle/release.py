@@ -24,8 +24,8 @@ AT_ONCE = 500
 
 def next_turn(endpoint: Endpoint, owner: Any, priority: int) -> int:
     """Return the turn of a new job."""
-    told = {"endpoint": endpoint.pk, "owner": owner.pk, "priority": priority}
-    ((current, last),) = _TURNS.values(**told)
+    parameters = {"endpoint": endpoint.pk, "owner": owner.pk, "priority": priority}
+    ((current, last),) = _TURNS.values(**parameters)
     # Where the owner waits, the endpoint is at that owner's last turn at most.
     return current or 0 if last is None else last + 1
 
@@ -53,8 +53,8 @@ def room(endpoint: Endpoint, *, workers: int) -> int | None:
     most = endpoints.release_window(endpoint, workers=workers)
     if most is None:
         return None
-    there = Job.objects.filter(endpoint=endpoint, status__in=AT_BACKEND).count()
-    return max(0, most - there)
+    at_backend = Job.objects.filter(endpoint=endpoint, status__in=AT_BACKEND).count()
+    return max(0, most - at_backend)
 
 
 def pick(endpoint: Endpoint, limit: int, busy: Collection[UUID] = ()) -> list[Job]:
@@ -69,27 +69,27 @@ def pick(endpoint: Endpoint, limit: int, busy: Collection[UUID] = ()) -> list[Jo
 def drop_held(endpoint: Endpoint) -> int:
     """End held jobs that cannot go any more, some at a time; return how many."""
     held = Job.objects.held().filter(endpoint=endpoint)
-    found = [
+    dropped = [
         job.advance(JobStatus.CANCELLED, by=Actor.USER, reason=Reason.USER)
         for job in held.filter(cancel_requested_at__isnull=False)[:AT_ONCE]
     ]
     if endpoint.purged_at:
-        found += [
+        dropped += [
             job.advance(JobStatus.CANCELLED, by=Actor.USER, reason=Reason.PURGED)
             for job in held.filter(created_at__lte=endpoint.purged_at)[:AT_ONCE]
         ]
     if endpoints.is_gone(endpoint):
         # Not those that came since the last 404: the next one sent is a probe.
         old = held.filter(created_at__lte=endpoint.not_found_at)
-        found += [
+        dropped += [
             job.advance(
                 JobStatus.CANCELLED, by=Actor.SYNC, reason=Reason.ENDPOINT_NOT_FOUND
             )
             for job in old[:AT_ONCE]
         ]
     overdue = now() - timedelta(seconds=conf.QUEUE_SECONDS)
-    found += [
+    dropped += [
         job.advance(JobStatus.TIMED_OUT, by=Actor.SWEEPER, error_code="queue_timeout")
         for job in held.filter(created_at__lte=overdue)[:AT_ONCE]
     ]
-    return sum(found)
+    return sum(dropped)

@@ -81,8 +81,8 @@ def _mark_old(endpoint: Endpoint) -> None:
             status__in=statuses,
             finished_at__lt=now() - timedelta(days=days),
         )
-        some = list(old.order_by("finished_at").values_list("pk", flat=True)[:AT_ONCE])
-        Job.objects.filter(AGED, pk__in=some).update(deleting_at=now())
+        pks = list(old.order_by("finished_at").values_list("pk", flat=True)[:AT_ONCE])
+        Job.objects.filter(AGED, pk__in=pks).update(deleting_at=now())
 
 
 def _drop_empty_batches() -> None:
@@ -110,8 +110,8 @@ def _expire_inputs(endpoint: Endpoint) -> None:
         ~Exists(still_needed),
         expires_at=None,
     )
-    some = list(old.values_list("pk", flat=True)[:AT_ONCE])
-    Upload.objects.filter(pk__in=some).update(expires_at=now())
+    pks = list(old.values_list("pk", flat=True)[:AT_ONCE])
+    Upload.objects.filter(pk__in=pks).update(expires_at=now())
 
 
 def _delete(job: Job) -> None:

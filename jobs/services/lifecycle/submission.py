@@ -108,9 +108,9 @@ def _claim(job: Job) -> Attempt | None:
 def _problem(sending: Sending, uploads: Any) -> tuple[str, str] | None:
     """Return (code, message) when this job can never be sent as it is."""
     job = sending.job
-    found = {upload.pk: upload for upload in uploads}
+    by_pk = {upload.pk: upload for upload in uploads}
     for pk in references.uploads_of(job.input):
-        upload = found.get(pk)
+        upload = by_pk.get(pk)
         if upload is None or upload.status != Upload.Status.READY:
             text = inputs.upload_problem(upload, [])
             return "input_unavailable", text or "An input file is gone."

@@ -78,10 +78,10 @@ def _show_progress(job: Job, output: Any) -> None:
     """Show what a running handler posted, unless our own handler reports for itself."""
     if job.endpoint.contract == Endpoint.Contract.SLIPWAY:
         return
-    found = plain_progress.newer(job.progress, output)
-    if found:
+    progress = plain_progress.newer(job.progress, output)
+    if progress:
         Job.objects.filter(pk=job.pk, status=JobStatus.IN_PROGRESS).update(
-            progress=found, progress_seq=found["seq"], revision=F("revision") + 1
+            progress=progress, progress_seq=progress["seq"], revision=F("revision") + 1
         )
 
 
@@ -190,8 +190,8 @@ def _max_attempts(job: Job, code: str, *, retryable: bool) -> int:
     Not so what comes when all items have ended: that may have done half of its work.
     """
     if job.batch_id and job.batch_index is not None:
-        told = Batch.objects.filter(pk=job.batch_id).values_list("max_attempts")
-        own = told[0][0]
+        limits = Batch.objects.filter(pk=job.batch_id).values_list("max_attempts")
+        own = limits[0][0]
         if own is not None:
             return 0 if code in CERTAIN else own
     return job.endpoint.max_attempts if retryable else 0

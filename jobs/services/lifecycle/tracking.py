@@ -57,8 +57,8 @@ class Work:
 def work() -> list[Work]:
     """Return the endpoints with jobs that have not ended."""
     sql, params = _work_sql()
-    found: Any = Endpoint.objects.raw(sql, params)
-    return [Work(e, e.has_held, e.has_remote, e.has_steps) for e in found]
+    endpoints: Any = Endpoint.objects.raw(sql, params)
+    return [Work(e, e.has_held, e.has_remote, e.has_steps) for e in endpoints]
 
 
 @cache
@@ -83,10 +83,10 @@ def due_steps(busy: Collection[UUID]) -> list[tuple[UUID, int]]:
     known = Attempt.objects.filter(
         job=OuterRef("pk"), number=OuterRef("attempt_no")
     ).exclude(runpod_id="")
-    ours = Q(status__in=LOCAL_STEPS - REMOTE) | Q(
+    without_call = Q(status__in=LOCAL_STEPS - REMOTE) | Q(
         ~Exists(known), status=JobStatus.UNCONFIRMED
     )
-    due = Job.objects.due().filter(ours, status__in=LOCAL_STEPS)
+    due = Job.objects.due().filter(without_call, status__in=LOCAL_STEPS)
     rows = due.exclude(pk__in=busy).values_list("pk", "takes")
     return list(rows[:STEPS_AT_ONCE])
 
@@ -101,12 +101,12 @@ def due_polls(endpoint: Endpoint, limit: int, busy: Collection[UUID]) -> list[Po
         number=F("job__attempt_no"),
     )
     rows = due.exclude(runpod_id="").exclude(job__in=busy).order_by("job__due_at")
-    found = rows.values_list(
+    values = rows.values_list(
         *("job_id", "pk", "runpod_id", "job__status", "job__takes"),
         *("job__not_found_count", "worker_id", "created_at", "job__started_at"),
         *("job__cancel_requested_at", "rung_at"),
     )[:limit]
-    return [Poll(at, *row) for row in found]
+    return [Poll(at, *row) for row in values]
 
 
 def is_news(
@@ -127,8 +127,8 @@ def is_news(
 
 def counts(endpoint: Endpoint) -> dict[str, int]:
     """Return {status: jobs} of the jobs that the endpoint's backend may have."""
-    there = Job.objects.filter(endpoint=endpoint, status__in=AT_BACKEND)
-    rows = there.order_by().values_list("status").annotate(Count("pk"))
+    jobs = Job.objects.filter(endpoint=endpoint, status__in=AT_BACKEND)
+    rows = jobs.order_by().values_list("status").annotate(Count("pk"))
     return dict(rows)
 
 
@@ -150,12 +150,12 @@ def bring_forward(
 ) -> None:
     """Look at jobs there within `seconds`: at `pks`, or all, in these statuses, or any."""
     soon = now() + timedelta(seconds=seconds)
-    there = Job.objects.filter(
+    jobs = Job.objects.filter(
         endpoint=endpoint, status__in=statuses or REMOTE, due_at__gt=soon
     )
     if pks is not None:
-        there = there.filter(pk__in=pks)
-    there.update(due_at=soon)
+        jobs = jobs.filter(pk__in=pks)
+    jobs.update(due_at=soon)
 
 
 def look_again(pauses: Mapping[tuple[datetime, float], Collection[UUID]]) -> None:

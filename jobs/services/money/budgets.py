@@ -97,9 +97,9 @@ def stand(budget: Budget) -> Standing:
 
 def watch() -> None:
     """Warn the operator of budgets that are nearly spent; take the warning back."""
-    there = list(Budget.objects.select_related("user", "api_key", "endpoint"))
-    alerts.forget([ALERT], [_subject(budget) for budget in there])
-    for budget in there:
+    budgets = list(Budget.objects.select_related("user", "api_key", "endpoint"))
+    alerts.forget([ALERT], [_subject(budget) for budget in budgets])
+    for budget in budgets:
         standing = stand(budget)
         alerts.keep(
             ALERT,

@@ -48,11 +48,11 @@ def forget_prices() -> None:
 
 
 def _prices() -> dict[str, Decimal | None]:
-    found: dict[str, Decimal | None] | None = cache.get("gpu-prices")
-    if found is None:
-        found = dict(GpuPrice.objects.values_list("pool", "per_second"))
-        cache.set("gpu-prices", found, PRICES_SECONDS)
-    return found
+    prices: dict[str, Decimal | None] | None = cache.get("gpu-prices")
+    if prices is None:
+        prices = dict(GpuPrice.objects.values_list("pool", "per_second"))
+        cache.set("gpu-prices", prices, PRICES_SECONDS)
+    return prices
 
 
 def cost_json(job: Job) -> dict[str, Any] | None:
@@ -86,17 +86,17 @@ def settle() -> int:
     of_batches: dict[Any, Decimal] = defaultdict(Decimal)
     with transaction.atomic():
         for job in jobs:
-            told = _reckoned(job, is_cold)
+            costs = _reckoned(job, is_cold)
             mine = Job.objects.filter(pk=job.pk, costed_at=None)
-            if not mine.update(**told, costed_at=now()):
+            if not mine.update(**costs, costed_at=now()):
                 continue  # somebody else was first
-            seconds = told["cost_detail"]["run_s"] + told["cost_detail"]["cold_s"]
+            seconds = costs["cost_detail"]["run_s"] + costs["cost_detail"]["cold_s"]
             total = totals[_key(job)]
             total[0] += 1
             total[1] += seconds
-            total[2] += told["cost"] or Decimal(0)
-            if job.batch_id and told["cost"]:
-                of_batches[job.batch_id] += told["cost"]
+            total[2] += costs["cost"] or Decimal(0)
+            if job.batch_id and costs["cost"]:
+                of_batches[job.batch_id] += costs["cost"]
         for key in sorted(totals, key=str):
             _add(key, *totals[key])
         for batch in sorted(of_batches):
@@ -156,12 +156,12 @@ def _cold(jobs: list[Job]) -> dict[Any, bool]:
     samples: dict[int, list[HealthSample]] = defaultdict(list)
     for sample in rows:
         samples[sample.endpoint_id].append(sample)
-    found = {}
+    is_cold = {}
     for endpoint, attempt in waited:
         before = (s for s in samples[endpoint] if s.taken_at <= attempt.created_at)
         sample_before = next(before, None)
-        found[attempt.pk] = bool(sample_before and not sample_before.workers)
-    return found
+        is_cold[attempt.pk] = bool(sample_before and not sample_before.workers)
+    return is_cold
 
 
 def _key(job: Job) -> Key:

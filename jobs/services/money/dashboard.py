@@ -158,10 +158,10 @@ def _active() -> dict[tuple[int, str], int]:
 
 
 def _by_status(active: dict[tuple[int, str], int]) -> Counter[str]:
-    found = Counter[str]()
+    counts = Counter[str]()
     for (_, status), number in active.items():
-        found[status] += number
-    return found
+        counts[status] += number
+    return counts
 
 
 def _places(
@@ -193,7 +193,7 @@ def _accounts() -> list[AccountSample]:
 def _hours(span: Range, at: datetime) -> list[dict[str, Any]]:
     trunc = TruncDay("hour") if span.step >= DAY else TruncHour("hour")
     rows = JobHour.objects.filter(hour__gte=_begin(span, at)).annotate(at=trunc)
-    told: Any = (
+    hours: Any = (
         rows.order_by()
         .values("at")
         .annotate(
@@ -204,7 +204,7 @@ def _hours(span: Range, at: datetime) -> list[dict[str, Any]]:
             wait_p95=Max("wait_p95"),
         )
     )
-    return list(told)
+    return list(hours)
 
 
 def _ended(hours: list[dict[str, Any]], span: Range, at: datetime) -> Series:
@@ -261,11 +261,11 @@ def _workers(span: Range, at: datetime, pools: dict[int, str]) -> Series:
         when = row["at"] + timedelta(minutes=MINUTES * row.get("tenth", 0))
         place = _place(when, slots, fine)
         for name in WORKERS:
-            there = seen[name][place]
+            by_pool = seen[name][place]
             # Workers may be shared; a job waits at one endpoint only.
             is_shared = name != "in_queue"
             pool = pools.get(row["endpoint"], "") if is_shared else str(row["endpoint"])
-            there[pool] = max(there.get(pool, 0.0), row[f"of_{name}"])
+            by_pool[pool] = max(by_pool.get(pool, 0.0), row[f"of_{name}"])
     lines = {
         name: [
             round(sum(seen[name][n].values()), 2) if n in seen[name] else None
@@ -278,8 +278,8 @@ def _workers(span: Range, at: datetime, pools: dict[int, str]) -> Series:
 
 def _spends(span: Range, at: datetime) -> dict[tuple[date, int], float]:
     rows = Spend.objects.filter(day__gte=_first_day(span, at)).order_by()
-    told = rows.values_list("day", "endpoint").annotate(total=Sum("amount"))
-    return {(day, endpoint): float(total) for day, endpoint, total in told}
+    totals = rows.values_list("day", "endpoint").annotate(total=Sum("amount"))
+    return {(day, endpoint): float(total) for day, endpoint, total in totals}
 
 
 def _first_day(span: Range, at: datetime) -> date:

@@ -80,14 +80,14 @@ def eta(job: Job, position: int | None) -> datetime | None:
     if job.started_at and fraction >= LEAST_FRACTION:
         passed = (now() - job.started_at).total_seconds()
         return now() + timedelta(seconds=passed * (1 - fraction) / fraction)
-    told = usual(job.endpoint)
-    if told is None:
+    estimate = usual(job.endpoint)
+    if estimate is None:
         return None
     if job.started_at:
-        return max(now(), job.started_at + timedelta(seconds=told.seconds))
+        return max(now(), job.started_at + timedelta(seconds=estimate.seconds))
     slots = max(1, job.endpoint.max_workers * job.endpoint.worker_concurrency)
     rounds = math.ceil((position or 1) / slots)
-    return now() + timedelta(seconds=told.seconds * rounds)
+    return now() + timedelta(seconds=estimate.seconds * rounds)
 
 
 def _spans(endpoint: Endpoint) -> list[tuple[float, int]]:

@@ -66,12 +66,12 @@ def _count(hour: datetime) -> None:
             continue
         runs[endpoint].append((finished_at - started_at).total_seconds())
         waits[endpoint].append((started_at - created_at).total_seconds())
-    for endpoint, told in rows.items():
-        told |= _percentiles("run", runs[endpoint]) | _percentiles(
+    for endpoint, row in rows.items():
+        row |= _percentiles("run", runs[endpoint]) | _percentiles(
             "wait", waits[endpoint]
         )
     JobHour.objects.bulk_create(
-        [JobHour(hour=hour, endpoint_id=pk, **told) for pk, told in rows.items()],
+        [JobHour(hour=hour, endpoint_id=pk, **row) for pk, row in rows.items()],
         update_conflicts=True,
         unique_fields=["hour", "endpoint"],
         update_fields=[*("completed", "failed", "cancelled", "timed_out"), *TIMES],

@@ -70,14 +70,16 @@ def of(user: Any) -> Usage:
 
 
 def _rows(spends: Any, name: str) -> list[tuple[Any, int, float, Decimal]]:
-    told = spends.order_by().values_list(name)
-    summed = told.annotate(n=Sum("jobs"), s=Sum("seconds"), a=Sum("amount"))
+    grouped = spends.order_by().values_list(name)
+    summed = grouped.annotate(n=Sum("jobs"), s=Sum("seconds"), a=Sum("amount"))
     return list(summed.order_by("-a", "-n"))
 
 
 def _budgets(user: Any) -> list[Budget]:
     mine = Budget.objects.filter(user=user) | Budget.objects.filter(user=None)
     related = ("user", "api_key", "endpoint")
-    found = list(mine.select_related(*related).order_by("pk"))
+    candidates = list(mine.select_related(*related).order_by("pk"))
     # Those of others' keys are none of this user's business.
-    return [one for one in found if not one.api_key or one.api_key.owner_id == user.pk]
+    return [
+        one for one in candidates if not one.api_key or one.api_key.owner_id == user.pk
+    ]

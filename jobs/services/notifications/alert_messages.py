@@ -32,15 +32,15 @@ def tell() -> int:
 
 def _tell_all(lease: HeldLease) -> int:
     related = Alert.objects.select_related("endpoint")
-    told = 0
+    sent = 0
     for alert in related.filter(told_at=None).order_by("raised_at")[:AT_ONCE]:
         lease.keep()
-        told += _opened(alert)
+        sent += _opened(alert)
     over = related.filter(resolved_at__isnull=False, over_told_at=None)
     for alert in over.filter(told_at__isnull=False).order_by("resolved_at")[:AT_ONCE]:
         lease.keep()
-        told += _over(alert)
-    return told
+        sent += _over(alert)
+    return sent
 
 
 def _opened(alert: Alert) -> bool:

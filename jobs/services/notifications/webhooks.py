@@ -58,9 +58,9 @@ def announce() -> int:
 
     Safe to be done twice: a webhook gets one message for an event.
     """
-    found = JobEvent.objects.filter(is_announced=False).order_by("id")
+    unannounced = JobEvent.objects.filter(is_announced=False).order_by("id")
     # Without inputs and outputs: most events have nobody to be told.
-    events = list(found.select_related("job").only(*NEEDED)[:AT_ONCE])
+    events = list(unannounced.select_related("job").only(*NEEDED)[:AT_ONCE])
     if not events:
         return 0
     wanted = _wanted(events)
@@ -86,24 +86,24 @@ def announce() -> int:
 
 def _wanted(events: list[JobEvent]) -> list[tuple[JobEvent, Webhook, str]]:
     """Return (event, webhook, address) for every message to be written."""
-    told = [event for event in events if _type(event)]
+    relevant = [event for event in events if _type(event)]
     hooks: dict[int, list[Webhook]] = defaultdict(list)
-    owners = {event.job.owner_id for event in told}
+    owners = {event.job.owner_id for event in relevant}
     for hook in Webhook.objects.filter(owner__in=owners, is_active=True):
         hooks[hook.owner_id].append(hook)
-    found = [
+    messages = [
         (event, hook, hook.url)
-        for event in told
+        for event in relevant
         for hook in hooks[event.job.owner_id]
         if hook.url and hook.wants(_type(event))
     ]
     own: dict[int, Webhook] = {}
-    for event in told:
+    for event in relevant:
         if _type(event) in _own_events(event.job):
             owner = event.job.owner_id
             own[owner] = own.get(owner) or Webhook.of_jobs(owner)
-            found.append((event, own[owner], event.job.webhook_url))
-    return found
+            messages.append((event, own[owner], event.job.webhook_url))
+    return messages
 
 
 def _own_events(job: Job) -> Collection[str]:

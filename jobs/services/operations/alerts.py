@@ -85,8 +85,8 @@ def keep(
     if is_open:
         open_alert(code, message, remedy, subject=subject, severity=severity)
         return
-    there = Alert.objects.filter(endpoint=None, subject=subject, code=code)
-    if there.filter(resolved_at=None).update(resolved_at=now()):
+    alerts = Alert.objects.filter(endpoint=None, subject=subject, code=code)
+    if alerts.filter(resolved_at=None).update(resolved_at=now()):
         logger.info("alert about=%s %s: over", subject, code)
 
 
@@ -102,9 +102,9 @@ def _short(text: str) -> str:
 
 def resolve(endpoint: Endpoint, *codes: str) -> None:
     """Close the open alerts of these codes, or all that a good answer ends."""
-    found = Alert.objects.filter(endpoint=endpoint, resolved_at=None)
-    found = found.filter(code__in=codes or OF_REACH)
-    if found.update(resolved_at=now()):
+    alerts = Alert.objects.filter(endpoint=endpoint, resolved_at=None)
+    alerts = alerts.filter(code__in=codes or OF_REACH)
+    if alerts.update(resolved_at=now()):
         logger.info("alert endpoint=%s %s: over", endpoint.slug, ",".join(codes))
 
 

@@ -11,8 +11,8 @@ logger = logging.getLogger(__name__)
 
 def record(user: Any, action: str, target: object, **detail: Any) -> None:
     """Write down what was done. `user` is None for commands and for Slipway itself."""
-    told = redacted(str(target))[:200]
+    target_text = redacted(str(target))[:200]
     AuditEntry.objects.create(
-        user=user, action=action, target=told, detail=redacted_json(detail)
+        user=user, action=action, target=target_text, detail=redacted_json(detail)
     )
-    logger.info("audit action=%s target=%s by=%s", action, told, user or "-")
+    logger.info("audit action=%s target=%s by=%s", action, target_text, user or "-")

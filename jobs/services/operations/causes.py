@@ -17,9 +17,9 @@ def find(facts: Facts) -> Diagnosis | None:
     Where jobs wait and no rule is sure, the cause is "unknown", with what was looked at.
     """
     for rule in LOCAL if facts.is_local else RULES:
-        found = rule(facts)
-        if found:
-            return found
+        diagnosis = rule(facts)
+        if diagnosis:
+            return diagnosis
     return _unknown(facts) if facts.waiting else None
 
 

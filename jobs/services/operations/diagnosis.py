@@ -38,7 +38,7 @@ def facts_of(endpoint: Endpoint) -> Facts:
     samples = _samples(endpoint, at)
     most = max((one.idle + one.running for one in samples[-1:]), default=0)
     is_local = endpoint.kind == Endpoint.Kind.LOCAL
-    told = _local(endpoint, at) if is_local else _remote(endpoint, at)
+    backend_facts = _local(endpoint, at) if is_local else _remote(endpoint, at)
     return Facts(
         at=at,
         samples=samples,
@@ -46,7 +46,7 @@ def facts_of(endpoint: Endpoint) -> Facts:
         is_active=endpoint.is_active,
         window=endpoints.release_window(endpoint, workers=most),
         **_ours(endpoint, at),
-        **told,
+        **backend_facts,
     )
 
 
@@ -65,9 +65,9 @@ def _ours(endpoint: Endpoint, at: Any) -> dict[str, Any]:
         .values("status")
         .annotate(n=Count("pk"), first=Min("moved_at"))
     )
-    found = {row["status"]: (row["n"], row["first"]) for row in rows}
-    firsts = [found[status][1] for status in WAITING if status in found]
-    counted = {status: found.get(status, (0,))[0] for status in JobStatus}
+    by_status = {row["status"]: (row["n"], row["first"]) for row in rows}
+    firsts = [by_status[status][1] for status in WAITING if status in by_status]
+    counted = {status: by_status.get(status, (0,))[0] for status in JobStatus}
     return {
         "held": counted[JobStatus.PENDING],
         "at_backend": sum(counted[status] for status in AT_BACKEND),

@@ -42,8 +42,8 @@ class Seen:
     def counts(self) -> str:
         """Return the workers in words, as evidence."""
         names = ("idle", "initializing", "ready", "running", "throttled", "unhealthy")
-        told = [f"{getattr(self, n)} {n}" for n in names if getattr(self, n)]
-        return f"workers: {', '.join(told) or 'none in any state'}"
+        counted = [f"{getattr(self, n)} {n}" for n in names if getattr(self, n)]
+        return f"workers: {', '.join(counted) or 'none in any state'}"
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,8 @@ def overview(key_name: str = "") -> Overview:
     with accounts.open_account(key_name) as account:
         endpoints, pods = account.endpoints(), account.pods()
         volumes = account.volumes()
-    told = (_money(key_name), endpoints, pods, volumes, _names(key_name))
-    return Overview(key_name, *told, _bills(key_name))
+    arguments = (_money(key_name), endpoints, pods, volumes, _names(key_name))
+    return Overview(key_name, *arguments, _bills(key_name))
 
 
 def _bills(key_name: str) -> dict[str, Decimal]:
@@ -77,11 +77,11 @@ def _money(key_name: str) -> Money | None:
 
 
 def _names(key_name: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     rows = Endpoint.objects.filter(kind=Endpoint.Kind.RUNPOD, key_name=key_name)
     for runpod_id, slug in rows.values_list("runpod_id", "slug"):
-        found.setdefault(runpod_id, []).append(slug)
-    return found
+        names.setdefault(runpod_id, []).append(slug)
+    return names
 
 
 def _of_money(seen: Overview) -> list[str]:
@@ -93,38 +93,42 @@ def _of_money(seen: Overview) -> list[str]:
             f"The balance is ${money.balance:.2f}: RunPod answers 404 for every endpoint. "
             "Top it up, then recreate the endpoints; the old ones stay dead."
         ]
-    told = []
+    findings = []
     days = money.days_left
     if days is not None and days < conf.LOW_DAYS:
-        told.append(f"The balance lasts {days:.1f} days at this rate.")
+        findings.append(f"The balance lasts {days:.1f} days at this rate.")
     is_idle = not any(pod.status == "RUNNING" for pod in seen.pods)
     has_workers = any(one.workers_min for one in seen.endpoints)
     if money.spend_per_hour > 0 and is_idle and not has_workers and seen.volumes:
         rate = money.spend_per_hour
-        told.append(
+        findings.append(
             f"${rate} an hour is spent while no pod runs: storage. {len(seen.volumes)} "
             f"volumes cost about ${seen.storage_per_month:.2f} a month; delete those that "
             "nothing uses."
         )
-    return told
+    return findings
 
 
 def _of_endpoints(seen: Overview) -> list[str]:
-    told = []
-    there = {one.id for one in seen.endpoints}
+    findings = []
+    ids = {one.id for one in seen.endpoints}
     for one in seen.endpoints:
         if one.workers_max == 0:
-            told.append(f"{one.name}: at most 0 workers, so no job starts. Wake it.")
+            findings.append(
+                f"{one.name}: at most 0 workers, so no job starts. Wake it."
+            )
         if not one.gpu_ids[1:] and one.volume_id:
-            told.append(f"{one.name}: one GPU tier in one data centre; add others.")
+            findings.append(f"{one.name}: one GPU tier in one data centre; add others.")
     for runpod_id, slugs in seen.names.items():
-        if runpod_id not in there:
-            told.append(f"{', '.join(slugs)}: the account has no endpoint {runpod_id}.")
-    told += [
+        if runpod_id not in ids:
+            findings.append(
+                f"{', '.join(slugs)}: the account has no endpoint {runpod_id}."
+            )
+    findings += [
         f"The volume {volume.name} ({volume.size_gb} GB) belongs to no endpoint."
         for volume in seen.spare
     ]
-    return told
+    return findings
 
 
 def _of_pods(seen: Overview) -> list[str]:

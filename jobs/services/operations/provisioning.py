@@ -56,11 +56,11 @@ def plan(wish: Wish, key_name: str = "") -> Plan:
         f"{what} {wish.name}: {', '.join(wish.gpu_ids)}, {wish.workers_min} to "
         f"{wish.workers_max} workers, idle for {wish.idle_seconds} s."
     )
-    told = spec.warnings(wish, sizes)
+    warnings = spec.warnings(wish, sizes)
     out = [pool for pool in wish.gpu_ids if stock and pool not in stock]
     if out:
-        told.append(f"Out of stock at this moment: {', '.join(out)}.")
-    return Plan(tuple(steps), tuple(spec.problems(wish, sizes)), tuple(told), sizes)
+        warnings.append(f"Out of stock at this moment: {', '.join(out)}.")
+    return Plan(tuple(steps), tuple(spec.problems(wish, sizes)), tuple(warnings), sizes)
 
 
 def provision(
@@ -116,14 +116,14 @@ def release(
         raise InvalidInput(*wrong)
     with accounts.open_account(endpoint.key_name) as account:
         old = _remote(account, endpoint)
-        told = {**old.template.env, **(env or {})}
+        variables = {**old.template.env, **(env or {})}
         template = Template(
             id=old.template.id,
             name=old.template.name,
             image=image or old.template.image,
             start_command=old.template.start_command,
             container_disk_gb=container_disk_gb or old.template.container_disk_gb,
-            env={name: value for name, value in told.items() if value},
+            env={name: value for name, value in variables.items() if value},
         )
         saved = account.save_template(template)
         made = account.save_endpoint(old.with_(template=saved, **settings))
@@ -142,15 +142,15 @@ def recreate(endpoint: Endpoint, *, user: Any = None) -> str:
     """
     _refuse_without_money(endpoint.key_name)
     with accounts.open_account(endpoint.key_name) as account:
-        there = account.endpoints()
-        old = next((one for one in there if one.id == endpoint.runpod_id), None)
+        remotes = account.endpoints()
+        old = next((one for one in remotes if one.id == endpoint.runpod_id), None)
         wanted = old or _remembered(endpoint)
         remember(endpoint, wanted)  # before the deletion: it may be all that is left
         if old:
             account.delete_endpoint(old)
         # Made by a run of this that died before it could say so.
         twin = _named(
-            [one for one in there if one.id != endpoint.runpod_id], wanted.name
+            [one for one in remotes if one.id != endpoint.runpod_id], wanted.name
         )
         made = twin or account.save_endpoint(wanted.with_(id=""))
     repoint(endpoint, made)
@@ -207,8 +207,8 @@ def wake(endpoint: Endpoint, *, user: Any = None) -> None:
 def delete(endpoint: Endpoint, *, user: Any = None) -> None:
     """Delete the endpoint at RunPod. Our row stays, paused: its jobs are history."""
     with accounts.open_account(endpoint.key_name) as account:
-        there = {one.id: one for one in account.endpoints()}
-        remote = there.get(endpoint.runpod_id)
+        by_id = {one.id: one for one in account.endpoints()}
+        remote = by_id.get(endpoint.runpod_id)
         if remote:
             remember(endpoint, remote)
             account.delete_endpoint(remote)
@@ -234,8 +234,8 @@ def _remote(account: Account, endpoint: Endpoint) -> RemoteEndpoint:
     raise Conflict(text, code="endpoint_not_found")
 
 
-def _named(found: list[RemoteEndpoint], name: str) -> RemoteEndpoint | None:
-    return next((one for one in found if one.name == name), None)
+def _named(remotes: list[RemoteEndpoint], name: str) -> RemoteEndpoint | None:
+    return next((one for one in remotes if one.name == name), None)
 
 
 def _volume_name(wish: Wish) -> str:
@@ -245,16 +245,16 @@ def _volume_name(wish: Wish) -> str:
 def _volume_of(account: Account, wish: Wish) -> Volume | None:
     if not wish.has_volume:
         return None
-    there = [one for one in account.volumes() if one.name == _volume_name(wish)]
-    return there[0] if there else None
+    volumes = [one for one in account.volumes() if one.name == _volume_name(wish)]
+    return volumes[0] if volumes else None
 
 
 def _begun(wish: Wish, key_name: str, row: dict[str, Any]) -> Endpoint:
     """Return our endpoint; a new one takes no jobs before RunPod has it."""
-    told = {"title": wish.name, "is_active": False, **row}
+    fields = {"title": wish.name, "is_active": False, **row}
     endpoint, _ = Endpoint.objects.get_or_create(
-        slug=told.pop("slug", wish.name),
-        defaults={**told, "kind": Endpoint.Kind.RUNPOD, "key_name": key_name},
+        slug=fields.pop("slug", wish.name),
+        defaults={**fields, "kind": Endpoint.Kind.RUNPOD, "key_name": key_name},
     )
     if endpoint.kind != Endpoint.Kind.RUNPOD or endpoint.key_name != key_name:
         text = f"{endpoint.slug} is another endpoint here. Choose another name."
@@ -277,9 +277,9 @@ def _saved(account: Account, template: Template) -> Template:
 
 def _finished(endpoint: Endpoint, made: RemoteEndpoint) -> None:
     is_new = not endpoint.runpod_id
-    told = {"runpod_id": made.id, "max_workers": made.workers_max}
+    fields = {"runpod_id": made.id, "max_workers": made.workers_max}
     Endpoint.objects.filter(pk=endpoint.pk).update(
-        **told, **({"is_active": True} if is_new else {})
+        **fields, **({"is_active": True} if is_new else {})
     )
     remember(endpoint, made)
     endpoint.refresh_from_db()
@@ -287,25 +287,27 @@ def _finished(endpoint: Endpoint, made: RemoteEndpoint) -> None:
 
 def remember(endpoint: Endpoint, remote: RemoteEndpoint) -> None:
     """Keep on our row how it is configured, without the values of its environment."""
-    told = {**asdict(remote), "at": now().isoformat()}
-    told["image_gb"] = endpoint.remote.get("image_gb", 0)
-    told["template"] = {k: v for k, v in told["template"].items() if k not in PRIVATE}
-    told["template"]["env_names"] = sorted(remote.template.env)
-    Endpoint.objects.filter(pk=endpoint.pk).update(remote=told)
-    endpoint.remote = told
+    config = {**asdict(remote), "at": now().isoformat()}
+    config["image_gb"] = endpoint.remote.get("image_gb", 0)
+    config["template"] = {
+        k: v for k, v in config["template"].items() if k not in PRIVATE
+    }
+    config["template"]["env_names"] = sorted(remote.template.env)
+    Endpoint.objects.filter(pk=endpoint.pk).update(remote=config)
+    endpoint.remote = config
 
 
 def _remembered(endpoint: Endpoint) -> RemoteEndpoint:
-    told = {k: v for k, v in endpoint.remote.items() if k not in {"at", "image_gb"}}
-    if not told:
+    config = {k: v for k, v in endpoint.remote.items() if k not in {"at", "image_gb"}}
+    if not config:
         raise Conflict(
             "RunPod no longer lists this endpoint, and Slipway has never seen how it was "
             "configured. Provision a new one under the same slug.",
             code="endpoint_not_found",
         )
-    template = {k: v for k, v in told["template"].items() if k != "env_names"}
-    told["gpu_ids"] = tuple(told["gpu_ids"])
-    return RemoteEndpoint(**{**told, "template": Template(**template)})
+    template = {k: v for k, v in config["template"].items() if k != "env_names"}
+    config["gpu_ids"] = tuple(config["gpu_ids"])
+    return RemoteEndpoint(**{**config, "template": Template(**template)})
 
 
 def _refuse_without_money(key_name: str) -> None:

@@ -74,8 +74,8 @@ def due() -> list[Endpoint]:
     askable = Q(kind=Endpoint.Kind.LOCAL) | ~Q(runpod_id="")
     # One that is paused, or deleted at RunPod, is of no more interest once it is quiet.
     askable &= Q(is_active=True) | Q(has_jobs) | ~Q(diagnosis={})
-    found = Endpoint.objects.filter(is_due, askable)
-    return list(found.order_by(F("sampled_at").asc(nulls_first=True)))
+    due_endpoints = Endpoint.objects.filter(is_due, askable)
+    return list(due_endpoints.order_by(F("sampled_at").asc(nulls_first=True)))
 
 
 def _claim(endpoint: Endpoint) -> bool:
@@ -115,7 +115,7 @@ def _record(endpoint: Endpoint, health: Health) -> None:
             "unhealthy",
         )
     }
-    jobs = {ours: health.jobs.get(theirs, 0) for ours, theirs in JOBS.items()}
+    jobs = {field: health.jobs.get(key, 0) for field, key in JOBS.items()}
     ended = {name: health.jobs.get(name, 0) for name in ("completed", "failed")}
     HealthSample.objects.create(endpoint=endpoint, **workers, **jobs, **ended)
 
@@ -144,36 +144,36 @@ def _look(endpoint: Endpoint, refusal: str, *, is_asked: bool) -> None:
     facts = diagnosis.facts_of(endpoint)
     is_stuck = facts.waiting and not facts.in_progress
     is_worth_it = is_asked or is_stuck or facts.not_found or not endpoint.remote
-    told: dict[str, Any] = {}
+    seen: dict[str, Any] = {}
     if is_worth_it and endpoint.key_name in accounts.key_names():
-        told = _seen(endpoint)
+        seen = _seen(endpoint)
     elif not refusal and not sight.get("refusal"):
         return
-    sight = {**told, "refusal": refusal, "at": now().isoformat()}
+    sight = {**seen, "refusal": refusal, "at": now().isoformat()}
     Endpoint.objects.filter(pk=endpoint.pk).update(sight=sight)
     endpoint.sight = sight
 
 
 def _seen(endpoint: Endpoint) -> dict[str, Any]:
     """Ask the account; what it does not answer is left out."""
-    told: dict[str, Any] = {}
+    seen: dict[str, Any] = {}
     try:
         with accounts.open_account(endpoint.key_name) as account:
-            told |= _config(endpoint, account)
-            told["stock"] = _stock(account)
+            seen |= _config(endpoint, account)
+            seen["stock"] = _stock(account)
     except (RunPodError, SlipwayError) as error:
         logger.info("endpoint=%s account not seen: %s", endpoint.slug, error)
     try:
         with accounts.open_rest(endpoint.key_name) as rest:
-            told |= _workers(endpoint.runpod_id, rest)
+            seen |= _workers(endpoint.runpod_id, rest)
     except (RunPodError, SlipwayError) as error:
         logger.info("endpoint=%s workers not seen: %s", endpoint.slug, error)
-    return told
+    return seen
 
 
 def _config(endpoint: Endpoint, account: Account) -> dict[str, Any]:
-    there = {one.id: one for one in account.endpoints()}
-    remote = there.get(endpoint.runpod_id)
+    by_id = {one.id: one for one in account.endpoints()}
+    remote = by_id.get(endpoint.runpod_id)
     if remote is None:
         return {"is_listed": False}
     if remote.workers_max:  # else the number to wake up to would be forgotten
@@ -182,11 +182,11 @@ def _config(endpoint: Endpoint, account: Account) -> dict[str, Any]:
 
 
 def _stock(account: Account) -> dict[str, str]:
-    found: dict[str, str] = {}
+    stock: dict[str, str] = {}
     for gpu in account.gpus():
         if gpu.pool:
-            found[gpu.pool] = found.get(gpu.pool) or gpu.stock
-    return found
+            stock[gpu.pool] = stock.get(gpu.pool) or gpu.stock
+    return stock
 
 
 def _workers(endpoint_id: str, rest: RestAccount) -> dict[str, Any]:

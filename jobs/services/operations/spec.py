@@ -119,34 +119,34 @@ def problems(wish: Wish, sizes: Sizes) -> list[Problem]:
 
 def warnings(wish: Wish, sizes: Sizes) -> list[str]:
     """Return what an operator should know before saying yes."""
-    told = [*sizes.warnings, *sizes.disks.warnings]
+    advice = [*sizes.warnings, *sizes.disks.warnings]
     if len(wish.gpu_ids) == 1:
-        told.append(
+        advice.append(
             "With one GPU tier jobs wait whenever it is out of stock. Add others that fit."
         )
     if wish.start_command:
-        told.append(
+        advice.append(
             "A start command runs at every cold start, and its failures are hard to see. "
             "An image with the handler in it starts faster."
         )
     if "|| true" in wish.start_command:
-        told.append(
+        advice.append(
             "“|| true” hides the failure of what stands before it. Take it out."
         )
     if wish.image.endswith(":latest") or ":" not in wish.image.rpartition("/")[2]:
-        told.append(
+        advice.append(
             "“latest” is kept on hosts, so workers may run different versions. Name a tag."
         )
     if wish.workers_min:
-        told.append("Workers that are always on cost money also without jobs.")
+        advice.append("Workers that are always on cost money also without jobs.")
     needed = sizes.disks.container_disk_gb
     if 0 < wish.container_disk_gb < needed and sizes.image_gb:
-        told.append(
+        advice.append(
             f"{wish.container_disk_gb} GB of container disk are few for this image: "
             f"unpacked, and with room to work, it needs {needed} GB. Too small a disk "
             "ends workers with exit code 139 and no word."
         )
-    return told
+    return advice
 
 
 def _of_names(wish: Wish) -> Iterator[Problem]:
@@ -165,13 +165,13 @@ def _of_names(wish: Wish) -> Iterator[Problem]:
 
 def variables(lines: Iterable[str]) -> dict[str, str]:
     """Read NAME=value lines; raise `InvalidInput` for one that is none."""
-    found = {}
+    env = {}
     for line in filter(None, map(str.strip, lines)):
         name, separator, value = line.partition("=")
         if not separator or not name.isidentifier():
             raise InvalidInput(_problem("env", f"Write NAME=value, not “{line[:40]}”."))
-        found[name] = value
-    return found
+        env[name] = value
+    return env
 
 
 def of_env(env: dict[str, str]) -> Iterator[Problem]:

@@ -45,13 +45,13 @@ def delete(key_name: str, id: str, *, user: Any = None) -> Volume:
 
 def _would_need(key_name: str, id: str) -> set[str]:
     """Return endpoints of ours that died at RunPod and are made anew with the volume."""
-    ours = Endpoint.objects.filter(
+    endpoints = Endpoint.objects.filter(
         kind=Endpoint.Kind.RUNPOD,
         key_name=key_name,
         is_active=True,
         remote__volume_id=id,
     )
-    return set(ours.values_list("slug", flat=True))
+    return set(endpoints.values_list("slug", flat=True))
 
 
 def _volume(account: Account, id: str) -> Volume:

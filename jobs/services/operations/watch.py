@@ -23,27 +23,29 @@ LOW_BALANCE, SPEND, STORAGE = "balance_low", "spend_limit", "storage_only"
 OF_ACCOUNT = (LOW_BALANCE, SPEND, STORAGE)
 
 
-def judge(endpoint: Endpoint, found: Diagnosis | None) -> None:
+def judge(endpoint: Endpoint, diagnosis: Diagnosis | None) -> None:
     """Keep what was found; open the alert of its cause, and close those of others.
 
     A cause that was there a moment ago may be gone in the next: an operator is called
     when it has lasted a while.
     """
-    cause = found.cause if found else ""
+    cause = diagnosis.cause if diagnosis else ""
     before = endpoint.diagnosis
     is_same = before.get("cause", "") == cause
     since = before.get("since") if is_same else None
-    told = {**asdict(found), "since": since or now().isoformat()} if found else {}
-    if told != before:
-        Endpoint.objects.filter(pk=endpoint.pk).update(diagnosis=told)
-        endpoint.diagnosis = told
+    stored = (
+        {**asdict(diagnosis), "since": since or now().isoformat()} if diagnosis else {}
+    )
+    if stored != before:
+        Endpoint.objects.filter(pk=endpoint.pk).update(diagnosis=stored)
+        endpoint.diagnosis = stored
     lasting = (now() - timedelta(seconds=conf.ALERT_SECONDS)).isoformat()
     over = OF_OPERATOR - {cause}
     alerts.resolve(endpoint, *sorted(over))
-    if found and cause in OF_OPERATOR and told["since"] <= lasting:
-        evidence = "; ".join(found.evidence)
-        message = f"{found.sentence} ({evidence})"
-        alerts.open_alert(cause, message, found.next_step, endpoint=endpoint)
+    if diagnosis and cause in OF_OPERATOR and stored["since"] <= lasting:
+        evidence = "; ".join(diagnosis.evidence)
+        message = f"{diagnosis.sentence} ({evidence})"
+        alerts.open_alert(cause, message, diagnosis.next_step, endpoint=endpoint)
 
 
 def _has_run(key_name: str) -> bool:

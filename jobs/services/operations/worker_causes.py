@@ -122,9 +122,9 @@ def broken(facts: Facts) -> Diagnosis | None:
     if not is_broken and not code and not _NO_IMAGE.search(log):
         return None
     for looks, cause, words in LOOKS:
-        found = looks.search(log)
-        if found:
-            quoted = f"its log says “{found.group(0)[:160]}”"
+        match = looks.search(log)
+        if match:
+            quoted = f"its log says “{match.group(0)[:160]}”"
             return _ended(facts, cause, words, code, quoted)
     if code:
         unknown = ("The worker ends with an error.", "Read its log.")
@@ -142,10 +142,10 @@ def broken(facts: Facts) -> Diagnosis | None:
 
 
 def _ended(
-    facts: Facts, cause: str, words: tuple[str, str], code: int | None, *said: str
+    facts: Facts, cause: str, words: tuple[str, str], code: int | None, *quotes: str
 ) -> Diagnosis:
     sentence, next_step = words
-    evidence = list(said)
+    evidence = list(quotes)
     evidence += [f"a worker ended with exit code {code}"] if code else []
     evidence += [facts.last.counts] if facts.last else []
     evidence += _disk_evidence(facts) if cause == "disk_full" else []

@@ -49,9 +49,9 @@ def _is_told(answer: RemoteJob) -> bool:
 def _answer(client: EndpointClient, asked: RemoteJob) -> RemoteJob:
     until = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < until:
-        found = client.status(asked.id)
-        if found.status in ENDS:
-            return found
+        job = client.status(asked.id)
+        if job.status in ENDS:
+            return job
         time.sleep(PAUSE_SECONDS)
     client.cancel(asked.id)
     text = f"No worker answered within {WAIT_SECONDS:.0f} s. Start one and try again."

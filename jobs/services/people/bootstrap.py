@@ -19,9 +19,9 @@ OPERATOR = "admin"
 def ensure_operator() -> tuple[Any, str]:
     """Return the first superuser, and the password if it had to be created."""
     users = get_user_model()
-    found = users.objects.filter(is_superuser=True).order_by("pk").first()
-    if found:
-        return found, ""
+    operator = users.objects.filter(is_superuser=True).order_by("pk").first()
+    if operator:
+        return operator, ""
     password = secrets.token_urlsafe(12)
     return users.objects.create_superuser(OPERATOR, password=password), password
 

@@ -30,8 +30,8 @@ def runner_class(id: str) -> type[Runner]:
     module, _, name = known.get(id, "").partition(":")
     if not name:
         raise UserError(f"There is no runner “{id}” here. Known: {', '.join(known)}.")
-    found: type[Runner] = getattr(importlib.import_module(module), name)
-    return found
+    runner: type[Runner] = getattr(importlib.import_module(module), name)
+    return runner
 
 
 @cache
@@ -44,15 +44,15 @@ def ready_runner(id: str) -> Runner:
 
 def config() -> dict[str, Any]:
     """Return the object in SLIPWAY_CONFIG: JSON, or the path of a file with it."""
-    told = os.environ.get("SLIPWAY_CONFIG", "").strip() or "{}"
+    setting = os.environ.get("SLIPWAY_CONFIG", "").strip() or "{}"
     try:
-        text = told if told.startswith(("{", "[")) else Path(told).read_text()
-        found = json.loads(text)
+        text = setting if setting.startswith(("{", "[")) else Path(setting).read_text()
+        parsed = json.loads(text)
     except (OSError, ValueError) as error:
         raise SetupFailed(f"SLIPWAY_CONFIG cannot be read: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(parsed, dict):
         raise SetupFailed("SLIPWAY_CONFIG must be a JSON object: {…}.")
-    return found
+    return parsed
 
 
 def default_id() -> str:

@@ -99,10 +99,10 @@ class _Work:
 
     def image(self) -> Output | None:
         """Return the changed image, or None if the file is not one."""
-        found = read_image(self._source)
-        if found is None:
+        decoded = read_image(self._source)
+        if decoded is None:
             return None
-        upright, (extension, content_type) = found
+        upright, (extension, content_type) = decoded
         self._job.progress(0.1, "finding faces")
         changed = Image.fromarray(self._hide_faces(np.asarray(upright).copy()))
         output = self._job.output(f"anonymized.{extension}", content_type)

@@ -93,10 +93,10 @@ class _Work:
 
     def image(self) -> Output | None:
         """Return the subject, or None if the file is no image."""
-        found = read_image(self._source)
-        if found is None:
+        decoded = read_image(self._source)
+        if decoded is None:
             return None
-        picture, (extension, content_type) = found
+        picture, (extension, content_type) = decoded
         self._job.progress(0.1, "looking for the subject")
         mask = self._mask(picture)
         if self._inputs.background == "transparent":

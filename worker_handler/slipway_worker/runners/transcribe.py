@@ -81,8 +81,8 @@ class Transcribe(Runner):
 
         `{"model": …}` is a folder, or "organisation/name@commit" of the hub.
         """
-        told = str(config.get("model") or "")
-        folder = ensure_model(told) if "@" in told else Path(told or _packaged())
+        model = str(config.get("model") or "")
+        folder = ensure_model(model) if "@" in model else Path(model or _packaged())
         device = os.environ.get("WORKER_DEVICE", "auto")
         if device == "auto":
             device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
@@ -100,8 +100,8 @@ class Transcribe(Runner):
 
         def see(at: float) -> None:
             fraction = at / duration if duration else None
-            told = None if fraction is None else min(1.0, fraction)
-            job.progress(told, "transcribing", _clock(at))
+            clamped = None if fraction is None else min(1.0, fraction)
+            job.progress(clamped, "transcribing", _clock(at))
 
         for begin, samples in blocks(path):
             heard = begin + len(samples) / RATE
@@ -131,16 +131,16 @@ class Transcribe(Runner):
             hotwords=inputs.hints or None,
             condition_on_previous_text=False,
         )
-        found = []
+        segments = []
         for one in heard:
             see(begin + one.end)
-            found.append(_moved(one, begin))
-        return found
+            segments.append(_moved(one, begin))
+        return segments
 
 
 def _packaged() -> Path:
-    found = [from_package(PACKAGE, path, sha256) for path, sha256 in FILES.items()]
-    return found[0].parent
+    paths = [from_package(PACKAGE, path, sha256) for path, sha256 in FILES.items()]
+    return paths[0].parent
 
 
 def _moved(heard: Any, begin: float) -> Segment:
@@ -159,12 +159,15 @@ def _moved(heard: Any, begin: float) -> Segment:
 
 
 def _files(segments: list[Segment], text: str, job: JobContext) -> list[Output]:
-    told = {"text": text, "segments": [vars(one) for one in segments]}
+    transcript = {"text": text, "segments": [vars(one) for one in segments]}
     contents = {
         "transcript.txt": ("text/plain", text + "\n"),
         "transcript.vtt": ("text/vtt", captions.vtt(segments)),
         "transcript.srt": ("application/x-subrip", captions.srt(segments)),
-        "transcript.json": ("application/json", json.dumps(told, ensure_ascii=False)),
+        "transcript.json": (
+            "application/json",
+            json.dumps(transcript, ensure_ascii=False),
+        ),
     }
     made = []
     for name, (content_type, content) in contents.items():
