@@ -92,8 +92,10 @@ def main(*arguments: str) -> None:
 
 
 def _rows(count: int, workers: int, *, is_fifo: bool) -> Iterator[Row]:
-    yield ours("Slipway, webhooks, 10 % dropped", count, workers, webhooks=1, drop=0.1)
-    yield ours("Slipway, no webhooks", count, workers, webhooks=0)
+    yield measured(
+        "Slipway, webhooks, 10 % dropped", count, workers, webhooks=1, drop=0.1
+    )
+    yield measured("Slipway, no webhooks", count, workers, webhooks=0)
     if not is_fifo:
         yield celery("One Celery task per poll, 5 s", count, workers)
         yield sdk("SDK's asyncio polling, 1 s", count, workers)
@@ -115,7 +117,7 @@ def _ended(stack: RunningStack, count: int) -> tuple[bool, int]:
     return completed >= count, completed
 
 
-def ours(name: str, count: int, workers: int, **script: Any) -> Row:
+def measured(name: str, count: int, workers: int, **script: Any) -> Row:
     """Measure the loop: tasks, beat, and the web process that hears the doorbell."""
     with _stage(count, **script) as (fake, stack):
         _submit(stack, count)

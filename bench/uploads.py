@@ -247,7 +247,7 @@ def node(folder: Path) -> Iterator[Target]:
 
 
 @contextmanager
-def ours(chunk: int, folder: Path) -> Iterator[Target]:
+def slipway_tus(chunk: int, folder: Path) -> Iterator[Target]:
     """Slipway: web process only; hashing afterwards is the task process's."""
     with _folder(folder) as own, ExitStack() as exits:
         stack = RunningStack(own / "data", JOBS_DISK_RESERVE_BYTES="0")
@@ -268,8 +268,8 @@ TARGETS = [
     django,
     gradio,
     node,
-    partial(ours, 8 * MIB),
-    partial(ours, 64 * MIB),
+    partial(slipway_tus, 8 * MIB),
+    partial(slipway_tus, 64 * MIB),
 ]
 
 

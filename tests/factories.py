@@ -30,8 +30,8 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + bytes(100)
 
 def make_user(name: str = "alice", **fields: Any) -> Any:
     users = get_user_model()
-    found = users.objects.filter(username=name).first()
-    return found or users.objects.create_user(
+    existing = users.objects.filter(username=name).first()
+    return existing or users.objects.create_user(
         name, password=f"{name}-password", **fields
     )
 
@@ -41,9 +41,9 @@ def make_key(owner: Any = None, **fields: Any) -> str:
 
 
 def make_endpoint(slug: str = "blur", **fields: Any) -> Endpoint:
-    found = Endpoint.objects.filter(slug=slug).first()
+    existing = Endpoint.objects.filter(slug=slug).first()
     defaults = {"title": slug.capitalize(), "runpod_id": "ep", "runner": slug, **fields}
-    return found or Endpoint.objects.create(slug=slug, **defaults)
+    return existing or Endpoint.objects.create(slug=slug, **defaults)
 
 
 def make_local(slug: str = "local", **fields: Any) -> Endpoint:
@@ -100,5 +100,7 @@ def make_batch(
     owner, endpoint = owner or make_user(), endpoint or make_endpoint()
     size = options.get("batch_size")
     inputs = batch_inputs.inputs_of(endpoint, items, owner=owner, batch_size=size)
-    told = batches.Options(**options)
-    return batches.create(owner=owner, endpoint=endpoint, items=inputs, options=told)
+    batch_options = batches.Options(**options)
+    return batches.create(
+        owner=owner, endpoint=endpoint, items=inputs, options=batch_options
+    )

@@ -70,10 +70,10 @@ class FakeAccount:
         answer = graphql_sync(
             self._schema, body["query"], self._root(), variable_values=body["variables"]
         )
-        told = {"data": answer.data}
+        response = {"data": answer.data}
         if answer.errors:
-            told["errors"] = [{"message": error.message} for error in answer.errors]
-        return told
+            response["errors"] = [{"message": error.message} for error in answer.errors]
+        return response
 
     def _root(self) -> dict:
         return {
@@ -144,8 +144,8 @@ class FakeAccount:
         if input.get("id") and input["id"] not in self.endpoints:
             raise ValueError("Endpoint not found.")
         self.endpoints[saved["id"]] = saved
-        told = self.releases.setdefault(saved["id"], [])
-        told.insert(0, {"id": str(len(told) + 1), "status": "COMPLETED"})
+        releases = self.releases.setdefault(saved["id"], [])
+        releases.insert(0, {"id": str(len(releases) + 1), "status": "COMPLETED"})
         return self._shown(saved)
 
     def _delete_endpoint(self, id: str) -> None:
@@ -174,8 +174,8 @@ class FakeAccount:
 
     def _rest_gpu(self, id: str, title: str, memory: int, pool: str) -> dict:
         stock = (self.stock.get(pool) or "NONE").upper()
-        told = {"id": id, "displayName": title, "memory": memory, "pool": pool}
-        return {**told, "availability": stock}
+        gpu = {"id": id, "displayName": title, "memory": memory, "pool": pool}
+        return {**gpu, "availability": stock}
 
     def _rest_volumes(self, method, rest, body):
         if method == "POST":
@@ -189,10 +189,10 @@ class FakeAccount:
             return 200, {**volume, "dataCenter": volume["dataCenterId"]}
         if method == "DELETE":
             return (204, None) if self.volumes.pop(rest[0], None) else _lost()
-        told = [
+        volumes = [
             {**one, "dataCenter": one["dataCenterId"]} for one in self.volumes.values()
         ]
-        return 200, {"networkVolumes": told}
+        return 200, {"networkVolumes": volumes}
 
     def _rest_serverless(self, method, rest, body):
         known = {"name", "type", "image", "templateId", "gpu", "workers", "scaling"}
@@ -202,8 +202,8 @@ class FakeAccount:
             return _unknown(set(body) - known)
         if not rest:
             if method == "GET":
-                told = [self._as_rest(one) for one in self.endpoints.values()]
-                return 200, {"endpoints": told}
+                endpoints = [self._as_rest(one) for one in self.endpoints.values()]
+                return 200, {"endpoints": endpoints}
             return 201, self._as_rest(self._put({}, body))
         if rest[0] not in self.endpoints:
             return _lost()
@@ -226,7 +226,7 @@ class FakeAccount:
         if "image" in body:  # the endpoint's own copy; here the template stands for it
             kept = self.templates[template]
             self.templates[template] = {**kept, **_from_rest(body, kept["name"])}
-        told = {
+        fields = {
             "name": body["name"],
             "templateId": template,
             "gpuIds": ",".join(body["gpu"]["pools"]),
@@ -239,8 +239,8 @@ class FakeAccount:
             "scalerValue": scaling.get("queueDelay") or scaling.get("requestCount"),
         }
         if old:
-            told["id"] = old["id"]
-        return self._save_endpoint(None, told)
+            fields["id"] = old["id"]
+        return self._save_endpoint(None, fields)
 
     def _as_rest(self, one: dict) -> dict:
         template = self.templates.get(one["templateId"]) or {}
@@ -271,11 +271,11 @@ class FakeAccount:
         if id not in self.endpoints or id in self.dead:
             return 404, {"message": "Not Found"}
         if route == "health":
-            told = self.health.get(id, {})
+            health = self.health.get(id, {})
             jobs = {"completed": 0, "failed": 0, "inProgress": 0, "inQueue": 0}
             return 200, {
-                "jobs": {**jobs, "retried": 0, **told.get("jobs", {})},
-                "workers": {**NO_WORKERS, **told.get("workers", {})},
+                "jobs": {**jobs, "retried": 0, **health.get("jobs", {})},
+                "workers": {**NO_WORKERS, **health.get("workers", {})},
             }
         if route == "purge-queue":
             return 200, {"removed": 2, "status": "completed"}
@@ -310,8 +310,8 @@ class _Door(BaseHTTPRequestHandler):
         if self.account.fault:
             self._send(*self.account.fault)
         elif self.headers.get("Authorization") != f"Bearer {KEY}":
-            told = f"bad key {self.headers.get('Authorization')}"
-            self._send(401, {"title": told, "errors": []})
+            title = f"bad key {self.headers.get('Authorization')}"
+            self._send(401, {"title": title, "errors": []})
         elif path == ["graphql"]:
             self._send(200, self.account.graphql(body))
         elif path[0] == "rest" and path[-1] == "logs":
@@ -319,8 +319,8 @@ class _Door(BaseHTTPRequestHandler):
         elif path[0] == "rest":
             self._send(*self.account.rest(method, path[1:], body))
         else:
-            told = self.account.job_api(method, path[1], "/".join(path[2:]))
-            self._send(*told)
+            response = self.account.job_api(method, path[1], "/".join(path[2:]))
+            self._send(*response)
 
     def _send(self, status: int, body: object) -> None:
         content = b"" if body is None else json.dumps(body, default=_plain).encode()
@@ -335,8 +335,8 @@ class _Door(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         for line in self.account.logs.get(worker, [])[-int(asked["tail"][0]) :]:
-            told = json.dumps({"message": line})
-            self.wfile.write(f"event: log\ndata: {told}\n\n".encode())
+            event = json.dumps({"message": line})
+            self.wfile.write(f"event: log\ndata: {event}\n\n".encode())
 
 
 def _plain(value: object) -> object:
@@ -359,8 +359,8 @@ def _lost() -> tuple[int, object]:
 
 
 def _unknown(names: set) -> tuple[int, object]:
-    told = f"unknown field {', '.join(sorted(names))}"
-    return 422, {"title": "Unprocessable", "status": 422, "detail": told}
+    detail = f"unknown field {', '.join(sorted(names))}"
+    return 422, {"title": "Unprocessable", "status": 422, "detail": detail}
 
 
 def _id() -> str:

@@ -63,8 +63,8 @@ class RemoteEndpoint:
 
     def counts(self) -> dict[str, int]:
         """Return {route: requests so far}."""
-        found: dict[str, int] = self.remote.http.get(f"/_counts?{self.name}").json()
-        return found
+        counts: dict[str, int] = self.remote.http.get(f"/_counts?{self.name}").json()
+        return counts
 
 
 def mark_of(input: dict[str, Any]) -> str:

@@ -69,6 +69,29 @@ def test_sets_of_statuses_have_their_names_in_one_place(path):
     assert [ast.unparse(node) for node in nodes if names_statuses(node)] == []
 
 
+# They say nothing of what a variable holds.
+EMPTY_NAMES = {"told", "found", "S", "some", "there", "said", "ours", "theirs", "how"}
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+CLIENT = sorted((ROOT / "client").rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "path", [*OURS, *CLIENT, *TESTS], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_names_say_what_they_hold(path):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+    assert names & EMPTY_NAMES == set()
+
+
 def test_no_bare_save_on_our_rows():
     for path in OURS:
         if path.parent.name != "samples":
@@ -119,10 +142,10 @@ def test_what_is_imported_inside_a_text_is_there_too():
                 continue
             for module, name in IMPORT.findall(path.read_text()):
                 try:
-                    found = hasattr(importlib.import_module(module), name)
-                    found = found or importlib.util.find_spec(f"{module}.{name}")
+                    exists = hasattr(importlib.import_module(module), name)
+                    exists = exists or importlib.util.find_spec(f"{module}.{name}")
                 except ImportError:
-                    found = False
-                if not found:
+                    exists = False
+                if not exists:
                     missing.append(f"{path.relative_to(ROOT)}: {module}.{name}")
     assert missing == []

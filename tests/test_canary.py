@@ -55,17 +55,17 @@ def planted(graphql_account, settings):
 
 def pages(endpoint):
     """Return every address of the panel without an argument, and those of an endpoint."""
-    found = ["/", "/jobs/", "/new/upscale/", "/admin/jobs/endpoint/provision/"]
+    paths = ["/", "/jobs/", "/new/upscale/", "/admin/jobs/endpoint/provision/"]
     models = apps.get_app_config("jobs").get_models()
-    found += [f"/admin/jobs/{model._meta.model_name}/" for model in models]
-    found += ["/admin/", "/admin/jobs/endpoint/account/"]
+    paths += [f"/admin/jobs/{model._meta.model_name}/" for model in models]
+    paths += ["/admin/", "/admin/jobs/endpoint/account/"]
     for row in Endpoint.objects.all():
-        found += [
+        paths += [
             f"/admin/jobs/endpoint/{row.pk}/operate/",
             f"/admin/jobs/endpoint/{row.pk}/change/",
             f"/admin/jobs/endpoint/{row.pk}/history/",
         ]
-    return found
+    return paths
 
 
 def test_no_planted_secret_comes_out_anywhere(planted, client, caplog, monkeypatch):
@@ -85,9 +85,9 @@ def test_no_planted_secret_comes_out_anywhere(planted, client, caplog, monkeypat
         url = f"/admin/jobs/endpoint/{planted.pk}/operate/{action}/"
         answer = client.post(url, {}, follow=True)
         out.append((url, answer.content.decode()))
-    told = {"image": "you/worker:2", "env": f"MORE={VARIABLE}"}
+    form = {"image": "you/worker:2", "env": f"MORE={VARIABLE}"}
     url = f"/admin/jobs/endpoint/{planted.pk}/operate/release/"
-    out.append((url, client.post(url, told, follow=True).content.decode()))
+    out.append((url, client.post(url, form, follow=True).content.decode()))
     bearer = {"Authorization": f"Bearer {make_key(boss)}"}
     for path in ("endpoints", "endpoints/upscale", "endpoints/other", "jobs", "me"):
         answer = client.get(f"/api/v1/{path}", headers=bearer)

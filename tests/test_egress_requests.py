@@ -101,39 +101,39 @@ def test_an_answer_is_closed_after_use(receiver, near):
 
 
 def test_a_message_is_posted_with_its_headers_but_its_own_host(receiver, near):
-    there = receiver()
-    told = {"X-Note": "hi", "Host": "evil.example", "Accept-Encoding": "br"}
-    assert posted(there.url, told) == (200, b"thanks")
-    ((headers, body),) = there.got
+    server = receiver()
+    given = {"X-Note": "hi", "Host": "evil.example", "Accept-Encoding": "br"}
+    assert posted(server.url, given) == (200, b"thanks")
+    ((headers, body),) = server.got
     assert body == b"body"
     assert headers["X-Note"] == "hi"
-    assert f"http://{headers['Host']}/hook" == there.url
+    assert f"http://{headers['Host']}/hook" == server.url
     assert headers["Accept-Encoding"] == "identity"
 
 
 def test_a_message_follows_no_redirect(receiver, near):
     other = receiver()
-    there = receiver((307, {"Location": other.url}, b""))
-    assert posted(there.url) == (307, b"")
+    server = receiver((307, {"Location": other.url}, b""))
+    assert posted(server.url) == (307, b"")
     assert other.got == []
 
 
 def test_the_proxies_of_the_environment_are_not_used(receiver, near, monkeypatch):
-    proxy, there = receiver(), receiver()
+    proxy, server = receiver(), receiver()
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy.url)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    posted(there.url)
-    with egress.get(there.url) as response:
+    posted(server.url)
+    with egress.get(server.url) as response:
         assert response.read() == b"thanks"
-    assert (len(there.got), proxy.got) == (2, [])
+    assert (len(server.got), proxy.got) == (2, [])
 
 
 def test_nothing_is_sent_to_a_private_address(receiver):
-    there = receiver()
+    server = receiver()
     with pytest.raises(EgressRefused):
-        posted(there.url)
-    with pytest.raises(EgressRefused), egress.get(there.url):
+        posted(server.url)
+    with pytest.raises(EgressRefused), egress.get(server.url):
         pass
-    assert there.got == []
+    assert server.got == []

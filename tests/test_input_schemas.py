@@ -48,8 +48,10 @@ def test_names_by_pattern_work_as_the_standard_says():
         "patternProperties": {EVIL: {"type": "integer"}, "^x_": {"type": "string"}},
         "additionalProperties": False,
     }
-    found = list(input_schemas.errors(rules, {"a": 1, "aaa": "no", "x_1": "y", "z": 1}))
-    assert sorted(error.validator for error in found) == [
+    violations = list(
+        input_schemas.errors(rules, {"a": 1, "aaa": "no", "x_1": "y", "z": 1})
+    )
+    assert sorted(error.validator for error in violations) == [
         "additionalProperties",
         "type",
     ]

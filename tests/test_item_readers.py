@@ -39,10 +39,10 @@ READERS = {
 def test_every_item_is_read_once_and_from_any_place_on(name, size):
     read, text, wanted = READERS[name]
     content = text.encode()
-    found = list(read(pieces(content, size), 0))
-    assert [one.value for one in found] == wanted
-    assert not [one.problem for one in found if one.problem]
-    for number, one in enumerate(found, start=1):
+    items = list(read(pieces(content, size), 0))
+    assert [one.value for one in items] == wanted
+    assert not [one.problem for one in items if one.problem]
+    for number, one in enumerate(items, start=1):
         rest = read(pieces(content[one.end :], size), one.end)
         assert [later.value for later in rest] == wanted[number:]
 
@@ -52,16 +52,16 @@ def test_every_item_is_read_once_and_from_any_place_on(name, size):
 def test_a_table_is_read_with_its_separator_and_lines_inside_cells(size, separator):
     text = 'name,size,note\na,1,"two\nlines, ""quoted"""\n\n,2,\n'
     content = (BOM + text.replace(",", separator)).encode()
-    found, columns, end = item_readers.table_head(pieces(content, size))
-    assert (found, columns) == (separator, ["name", "size", "note"])
-    rows = list(item_readers.table(pieces(content[end:], size), end, found, columns))
+    detected, columns, end = item_readers.table_head(pieces(content, size))
+    assert (detected, columns) == (separator, ["name", "size", "note"])
+    rows = list(item_readers.table(pieces(content[end:], size), end, detected, columns))
     note = f'two\nlines{separator} "quoted"'
     assert [row.value for row in rows] == [
         {"name": "a", "size": "1", "note": note},
         {"size": "2"},
     ]
     rest = content[rows[0].end :]
-    (last,) = item_readers.table([rest], rows[0].end, found, columns)
+    (last,) = item_readers.table([rest], rows[0].end, detected, columns)
     assert last.value == {"size": "2"}
 
 
@@ -110,9 +110,9 @@ def test_what_is_wrong_with_one_line_stops_no_other(line, words):
 
 def test_a_value_that_is_none_is_skipped_to_the_end_of_its_line():
     content = b'{"n": 1}\nno {"n": 0}\n{"a": 1, "a": 2}\n{"n": 2}'
-    found = list(item_readers.json_values(pieces(content, 4), 0))
-    assert [one.value for one in found if not one.problem] == [{"n": 1}, {"n": 2}]
-    assert next(one.value for one in found if one.problem) == 'no {"n": 0}'
+    items = list(item_readers.json_values(pieces(content, 4), 0))
+    assert [one.value for one in items if not one.problem] == [{"n": 1}, {"n": 2}]
+    assert next(one.value for one in items if one.problem) == 'no {"n": 0}'
 
 
 def test_an_item_over_the_limit_is_told_and_memory_stays_small(monkeypatch):
@@ -127,5 +127,5 @@ def test_an_item_over_the_limit_is_told_and_memory_stays_small(monkeypatch):
 def test_long_values_cost_no_more_than_their_size():
     value = {"rows": [{"n": n} for n in range(20_000)]}
     content = json.dumps(value, indent=1).encode()
-    (found,) = item_readers.json_values(pieces(content, 1024), 0)
-    assert found.value == value
+    (item,) = item_readers.json_values(pieces(content, 1024), 0)
+    assert item.value == value

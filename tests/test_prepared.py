@@ -18,10 +18,10 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db]
 def test_a_job_comes_with_its_endpoint_in_one_query(django_assert_num_queries):
     job = make_job("IN_PROGRESS", metadata={"a": [1]})
     with django_assert_num_queries(1):
-        found = Job.seen_by(job.owner, job.pk)
-        assert found.endpoint.slug == "blur"
-    assert found.pk == job.pk
-    assert (found.metadata, found.created_at) == ({"a": [1]}, job.created_at)
+        loaded = Job.seen_by(job.owner, job.pk)
+        assert loaded.endpoint.slug == "blur"
+    assert loaded.pk == job.pk
+    assert (loaded.metadata, loaded.created_at) == ({"a": [1]}, job.created_at)
     assert Job.seen_by(make_user("bob"), job.pk) is None
     assert Job.seen_by(make_user("boss", is_staff=True), job.pk).pk == job.pk
 
@@ -80,7 +80,9 @@ def test_the_position_is_what_ranking_all_gives():
 
 
 def test_a_rough_position_is_none_behind_very_many(monkeypatch):
-    near = Prepared(lambda **told: jobs._ahead_of_held(**told)[:2], **jobs._HELD)
+    near = Prepared(
+        lambda **parameters: jobs._ahead_of_held(**parameters)[:2], **jobs._HELD
+    )
     monkeypatch.setattr(jobs, "ROUGHLY", 2)
     monkeypatch.setattr(jobs, "_NEAR_HELD", near)
     endpoint = make_endpoint()
@@ -88,8 +90,8 @@ def test_a_rough_position_is_none_behind_very_many(monkeypatch):
         jobs.create(owner=make_user(), endpoint=endpoint, input={"a": 1})
         for _ in range(4)
     ]
-    found = [jobs.queue_position(job, is_rough=True) for job in made]
-    assert found == [1, 2, None, None]
+    positions = [jobs.queue_position(job, is_rough=True) for job in made]
+    assert positions == [1, 2, None, None]
 
 
 def test_turns_go_on_behind_the_owners_last():
@@ -106,18 +108,18 @@ def test_turns_go_on_behind_the_owners_last():
 def test_another_thread_uses_its_own_connection():
     make_endpoint()
     assert Endpoint.by_slug("blur")
-    found = []
+    slugs = []
 
     def look():
         try:
-            found.append(Endpoint.by_slug("blur").slug)
+            slugs.append(Endpoint.by_slug("blur").slug)
         finally:
             connections.close_all()
 
     thread = threading.Thread(target=look)
     thread.start()
     thread.join()
-    assert found == ["blur"]
+    assert slugs == ["blur"]
 
 
 @pytest.mark.django_db(transaction=True)

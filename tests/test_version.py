@@ -90,7 +90,7 @@ def test_the_image_of_the_web_side_holds_all_that_it_imports(tmp_path):
         "DATA_DIR": str(tmp_path / "data"),
     }
     run = [sys.executable, "-c", f"import django; django.setup(); {ask}"]
-    said = subprocess.run(
+    done = subprocess.run(
         run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    assert said.stdout.startswith(str(tmp_path))
+    assert done.stdout.startswith(str(tmp_path))

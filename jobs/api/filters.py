@@ -73,8 +73,10 @@ class JobFilters(Schema):
             if match:
                 key = KeyTextTransform(_storable(match[1], name), "metadata")
                 # As text: a key of JSON would be compared with JSON.
-                told = Cast(key, TextField())
-                jobs = jobs.alias(told=told).filter(told=_storable(str(value), name))
+                metadata_text = Cast(key, TextField())
+                jobs = jobs.alias(metadata_text=metadata_text).filter(
+                    metadata_text=_storable(str(value), name)
+                )
         return jobs
 
     def _known(self, request: ApiRequest) -> list[str]:

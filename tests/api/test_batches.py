@@ -38,8 +38,8 @@ def test_a_batch_is_created_read_and_its_items_listed(api):
     items = api("get", f"/batches/{batch['id']}/items").json()["data"]
     assert [item["batch_index"] for item in items] == [1, 0]
     assert {item["batch"] for item in items} == {batch["id"]}
-    found = api("get", f"/jobs?batch={batch['id']}").json()["data"]
-    assert len(found) == 2
+    jobs = api("get", f"/jobs?batch={batch['id']}").json()["data"]
+    assert len(jobs) == 2
     assert [one["id"] for one in api("get", "/batches").json()["data"]] == [batch["id"]]
 
 

@@ -85,16 +85,16 @@ def test_the_payloads_are_groups_and_the_handler_is_told_the_job(cortex_api):
     job = submit(cortex_api, workers=9, config=config)
     list(make_all(job))
     batch = Batch.objects.get()
-    found = [one.input["payload"] for one in batch.jobs.order_by("batch_index")]
-    assert found == [[1, 2], [3, {"a": 4}], ["five"]]
+    payloads = [one.input["payload"] for one in batch.jobs.order_by("batch_index")]
+    assert payloads == [[1, 2], [3, {"a": 4}], ["five"]]
     one = batch.jobs.select_related("endpoint", "batch").first()
     sent = inputs.for_backend(one, one.attempts.create(number=1))["_batch"]
     assert sent["config"] == {"model": {"name": "resnet", "size": 101}, "labels": ["c"]}
     assert sent["job_spec"] == json.loads(json.dumps(job))
     assert (sent["id"], sent["on_job_complete"]) == (str(one.pk), False)
-    told = json.loads((ROOT / "docs/examples/batch.json").read_text())["_batch"]
-    assert list(sent) == list(told)
-    assert list(sent["job_spec"]) == list(told["job_spec"])
+    documented = json.loads((ROOT / "docs/examples/batch.json").read_text())["_batch"]
+    assert list(sent) == list(documented)
+    assert list(sent["job_spec"]) == list(documented["job_spec"])
 
 
 @pytest.mark.parametrize(
@@ -214,36 +214,36 @@ def test_a_dry_run_lists_the_files_and_creates_nothing(cortex_api, s3):
 def test_files_of_json_are_read_and_batches_span_them(cortex_api, s3):
     s3.client.put_object(Bucket=s3.bucket, Key="a.json", Body=b'{"n": 1}\n{"n": 2}')
     s3.client.put_object(Bucket=s3.bucket, Key="b.json", Body=b'{"n": 3}{"n": 4}')
-    told = {"s3_paths": [f"s3://{s3.bucket}/"], "batch_size": 3}
-    answer = cortex_api("post", body={"workers": 9, "delimited_files": told})
+    source = {"s3_paths": [f"s3://{s3.bucket}/"], "batch_size": 3}
+    answer = cortex_api("post", body={"workers": 9, "delimited_files": source})
     job = answer.json()
     assert job["total_batch_count"] is None
     assert status(cortex_api, job)["status"] == "enqueuing"
     enqueuing.enqueue(Batch.objects.get().pk)
     list(make_all(job))
-    found = [one.input["payload"] for one in Batch.objects.get().jobs.order_by("pk")]
-    assert found == [[{"n": 1}, {"n": 2}, {"n": 3}], [{"n": 4}]]
+    payloads = [one.input["payload"] for one in Batch.objects.get().jobs.order_by("pk")]
+    assert payloads == [[{"n": 1}, {"n": 2}, {"n": 3}], [{"n": 4}]]
 
 
 def test_a_job_that_succeeds_is_told_from_its_beginning_to_its_end(cortex_api):
     job = submit(cortex_api)
-    told = status(cortex_api, job)
-    assert (told["status"], told["batches_in_queue"]) == ("pending", 3)
-    assert told["batch_metrics"] == {
+    shown = status(cortex_api, job)
+    assert (shown["status"], shown["batches_in_queue"]) == ("pending", 3)
+    assert shown["batch_metrics"] == {
         "succeeded": 0,
         "failed": 0,
         "average_time_per_batch": None,
     }
     batches.feed()
-    told = status(cortex_api, job)
-    assert (told["status"], told["worker_counts"]) == ("running", {"pending": 2})
+    shown = status(cortex_api, job)
+    assert (shown["status"], shown["worker_counts"]) == ("running", {"pending": 2})
     for one in make_all(job):
         end(one)
-    told = status(cortex_api, job)
-    assert (told["status"], told["batches_in_queue"]) == ("succeeded", 0)
-    assert told["batch_metrics"]["succeeded"] == 3
-    assert told["end_time"]
-    assert "worker_counts" not in told
+    shown = status(cortex_api, job)
+    assert (shown["status"], shown["batches_in_queue"]) == ("succeeded", 0)
+    assert shown["batch_metrics"]["succeeded"] == 3
+    assert shown["end_time"]
+    assert "worker_counts" not in shown
 
 
 def test_on_job_complete_is_one_job_after_all_others(cortex_api):
@@ -269,9 +269,9 @@ def test_it_is_called_after_a_partial_failure_and_not_again_after_a_retry(cortex
         one.attempts.create(number=1, ended_at=now())
         is_bad = one.input["payload"] == [1, 2]
         end(one, JobStatus.FAILED if is_bad else JobStatus.COMPLETED)
-    told = status(cortex_api, job)
-    assert told["status"] == "completed_with_failures"
-    assert (told["failed_batches"], told["failed_attempts"]) == (1, 1)
+    shown = status(cortex_api, job)
+    assert shown["status"] == "completed_with_failures"
+    assert (shown["failed_batches"], shown["failed_attempts"]) == (1, 1)
     batch = Batch.objects.get()
     assert batch.completion.status == JobStatus.COMPLETED
     assert batches.retry_failed(batch) == 1
@@ -279,9 +279,9 @@ def test_it_is_called_after_a_partial_failure_and_not_again_after_a_retry(cortex
         assert one.input["payload"] == [1, 2]
         end(one)
     # Cortex: failed attempts count although a later one succeeded.
-    told = status(cortex_api, job)
-    assert told["status"] == "completed_with_failures"
-    assert (told["failed_batches"], told["failed_attempts"]) == (0, 1)
+    shown = status(cortex_api, job)
+    assert shown["status"] == "completed_with_failures"
+    assert (shown["failed_batches"], shown["failed_attempts"]) == (0, 1)
 
 
 def test_a_completion_that_fails_shows_and_may_be_run_again(cortex_api):

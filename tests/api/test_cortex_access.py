@@ -28,8 +28,8 @@ def submit(client, authorization):
 
 def test_a_program_that_cannot_be_changed_has_its_key_in_the_address(client):
     key = make_key()
-    for told in (f"x:{key}", f"{key}:"):
-        basic = base64.b64encode(told.encode()).decode()
+    for credentials in (f"x:{key}", f"{key}:"):
+        basic = base64.b64encode(credentials.encode()).decode()
         answer = submit(client, f"Basic {basic}")
         assert answer.status_code == 200, answer.content
 

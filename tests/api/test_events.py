@@ -220,8 +220,8 @@ def test_streams_keep_no_database_connection(app, client):
             streams += [Stream(app, job.pk, **page) for _ in range(30)]
             for stream in streams:
                 await stack.enter_async_context(stream)
-            found = [await stream.next() for stream in streams]
-            assert {event["event"] for event in found} == {"job"}
+            events = [await stream.next() for stream in streams]
+            assert {event["event"] for event in events} == {"job"}
 
     asyncio.run(go())
 

@@ -153,14 +153,14 @@ def test_the_command_makes_a_key_for_some_endpoints(client):
 def test_the_panel_issues_a_key_with_its_limits(client):
     root = make_user("root", is_staff=True, is_superuser=True)
     client.force_login(root)
-    told = {
+    form = {
         "owner": root.pk,
         "name": "panel",
         "scopes": '["jobs:read"]',
         "endpoints": '["blur"]',
         "requests_per_minute": "7",
     }
-    page = client.post("/admin/jobs/apikey/add/", told, follow=True)
+    page = client.post("/admin/jobs/apikey/add/", form, follow=True)
     key = ApiKey.objects.get(name="panel")
     assert (key.endpoints, key.requests_per_minute) == (["blur"], 7)
     assert f"{key.hint}_" in page.content.decode()

@@ -64,8 +64,8 @@ def test_jobs_are_found_by_their_metadata(api):
     job = make_job(metadata={"order": "4711", "a__b": "x", "n": 5, 'q"]': "y"})
     make_job(metadata={"order": "1"})
     for query in ("order]=4711", "a__b]=x", "n]=5"):
-        found = api("get", f"/jobs?metadata[{query}").json()["data"]
-        assert [one["id"] for one in found] == [str(job.pk)], query
+        matches = api("get", f"/jobs?metadata[{query}").json()["data"]
+        assert [one["id"] for one in matches] == [str(job.pk)], query
     both = api("get", "/jobs?metadata[order]=4711&metadata[n]=6").json()["data"]
     assert both == []
 
@@ -74,8 +74,8 @@ def test_jobs_are_found_by_their_time(api):
     job = make_job()
     at = job.created_at.isoformat().replace("+", "%2B")
     assert api("get", f"/jobs?created_before={at}").json()["data"] == []
-    found = api("get", "/jobs?created_after=2020-01-01T00:00:00Z").json()["data"]
-    assert len(found) == 1
+    matches = api("get", "/jobs?created_after=2020-01-01T00:00:00Z").json()["data"]
+    assert len(matches) == 1
 
 
 def test_lists_are_filtered(api):
@@ -97,16 +97,16 @@ def test_what_is_large_is_left_out_of_a_list_and_named(api, text):
     large = make_job("COMPLETED", input={"text": text}, output={"text": text})
     small = make_job("COMPLETED", input={"text": "hi"}, output=[1])
     held = make_job(input={"text": text[:60_000]})
-    found = {job["id"]: job for job in api("get", "/jobs").json()["data"]}
-    told = found[str(large.pk)]
-    assert (told["input"], told["output"]) == (None, None)
-    assert told["left_out"] == ["input", "output"]
-    told = found[str(small.pk)]
-    assert (told["input"], told["output"]) == ({"text": "hi"}, [1])
-    assert told["left_out"] == []
-    told = found[str(held.pk)]
-    assert (told["input"], told["output"]) == ({"text": text[:60_000]}, None)
-    assert told["left_out"] == []
+    by_id = {job["id"]: job for job in api("get", "/jobs").json()["data"]}
+    shown = by_id[str(large.pk)]
+    assert (shown["input"], shown["output"]) == (None, None)
+    assert shown["left_out"] == ["input", "output"]
+    shown = by_id[str(small.pk)]
+    assert (shown["input"], shown["output"]) == ({"text": "hi"}, [1])
+    assert shown["left_out"] == []
+    shown = by_id[str(held.pk)]
+    assert (shown["input"], shown["output"]) == ({"text": text[:60_000]}, None)
+    assert shown["left_out"] == []
     assert api("get", f"/jobs/{large.pk}").json()["output"] == {"text": text}
 
 

@@ -108,8 +108,8 @@ def test_lists_are_read_page_by_page():
         answer(body={"data": [1, 2], "next": "http://x/2"}),
         answer(body={"data": [3], "next": None}),
     ]
-    found, calls, _ = drive(flows.pages("/jobs", 10), *pages)
-    assert (found, calls[1].url, calls[1].params) == ([1, 2, 3], "http://x/2", {})
+    entries, calls, _ = drive(flows.pages("/jobs", 10), *pages)
+    assert (entries, calls[1].url, calls[1].params) == ([1, 2, 3], "http://x/2", {})
 
 
 def test_events_are_read_as_the_standard_says():
@@ -160,9 +160,9 @@ def test_a_file_the_server_knows_is_not_sent(tmp_path):
 
 def test_the_key_goes_to_the_server_and_nowhere_else():
     client = Client("http://x", "secret")
-    ours = client._request(Call("GET", "/api/v1/me"))
+    own = client._request(Call("GET", "/api/v1/me"))
     bucket = client._request(Call("PUT", "http://bucket/1", with_key=False))
-    assert ours["headers"]["Authorization"] == "Bearer secret"
+    assert own["headers"]["Authorization"] == "Bearer secret"
     assert "Authorization" not in bucket["headers"]
 
 

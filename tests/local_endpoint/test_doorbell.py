@@ -31,10 +31,10 @@ def ended(url):
 
 
 def test_the_item_is_posted_as_status_shows_it(receiver):
-    there = receiver()
-    item = ended(there.url)
+    server = receiver()
+    item = ended(server.url)
     callbacks.ring(item.pk)
-    [(_, body)] = there.got
+    [(_, body)] = server.got
     assert json.loads(body) == {
         "id": item.pk,
         "status": "COMPLETED",
@@ -43,16 +43,16 @@ def test_the_item_is_posted_as_status_shows_it(receiver):
 
 
 def test_it_knocks_three_times_and_gives_up(receiver):
-    there = receiver(500)
-    callbacks.ring(ended(there.url).pk)
-    assert len(there.got) == 3
+    server = receiver(500)
+    callbacks.ring(ended(server.url).pk)
+    assert len(server.got) == 3
 
 
 def test_a_private_address_is_not_knocked_at(receiver, settings):
-    there = receiver()
+    server = receiver()
     settings.JOBS_EGRESS_ALLOW = []
-    callbacks.ring(ended(there.url).pk)
-    assert there.got == []
+    callbacks.ring(ended(server.url).pk)
+    assert server.got == []
 
 
 def test_a_redirect_is_not_followed(receiver):

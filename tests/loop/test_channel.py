@@ -174,8 +174,8 @@ def test_an_endpoint_that_answers_health_has_not_gone(channel):
     assert channel.judged(gone, route="status") is gone
     channel.health = Health(jobs={}, workers={})
     assert isinstance(channel.judged(gone, route="status"), NoAnswer)
-    told = channel.judged(gone, route="run")
-    assert (type(told), told.retry_after) == (Busy, 6.0)
+    judged = channel.judged(gone, route="run")
+    assert (type(judged), judged.retry_after) == (Busy, 6.0)
     assert channel.judged(cut, route="run") is cut
 
 

@@ -52,12 +52,12 @@ class Forks:
         """Return what the child told, and as the last thing how it ended."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir()
-        here, there = multiprocessing.Pipe(duplex=False)
+        here, writer = multiprocessing.Pipe(duplex=False)
         pid = os.fork()
         if not pid:
             here.close()
-            self._be_child(work, job, lambda *words: there.send(words))
-        there.close()
+            self._be_child(work, job, lambda *words: writer.send(words))
+        writer.close()
         try:
             return self._heard(here)
         finally:

@@ -39,10 +39,10 @@ class Reach:
         has_failed = any(test["failed"] for test in entry["tests"].values())
         return not has_failed and not any(changed & reached for reached in lines)
 
-    def learn(self, file: str, told: list[tuple[Any, ...]]) -> None:
+    def learn(self, file: str, words: list[tuple[Any, ...]]) -> None:
         """Take what a recording child told."""
         tests = {}
-        for _, test, seconds, failed, places in (w for w in told if w[0] == "ran"):
+        for _, test, seconds, failed, places in (w for w in words if w[0] == "ran"):
             lines = defaultdict(list)
             for place in places:
                 lines[self._by_number[place // LINES]].append(place % LINES)

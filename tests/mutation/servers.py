@@ -26,12 +26,12 @@ class Servers:
 
     def _start(self, serve: Callable[..., None], given: Any) -> Any:
         forking = multiprocessing.get_context("fork")
-        here, there = forking.Pipe()
-        arguments = (serve, there, given, self._arguments)
+        here, child_end = forking.Pipe()
+        arguments = (serve, child_end, given, self._arguments)
         process = forking.Process(target=_begin, args=arguments)
         process.start()
         self._processes.append(process)
-        there.close()
+        child_end.close()
         return here
 
     def close(self) -> None:

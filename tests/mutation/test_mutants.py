@@ -86,7 +86,7 @@ def run(project, *arguments, accepted="accepted.toml"):
 
 
 @pytest.fixture(scope="module")
-def told(project):
+def report(project):
     code, text, errors = run(project)
     assert code == 1, errors
     return text
@@ -103,27 +103,27 @@ def told(project):
         ("accepted", "return price  =>  return None"),
     ],
 )
-def test_an_edit_is_killed_survives_or_is_accepted(told, outcome, edit):
-    [line] = [line for line in told.splitlines() if edit in line]
+def test_an_edit_is_killed_survives_or_is_accepted(report, outcome, edit):
+    [line] = [line for line in report.splitlines() if edit in line]
     assert line.startswith(outcome)
 
 
-def test_the_table_counts_them(told):
+def test_the_table_counts_them(report):
     [row] = [
-        line.split() for line in told.splitlines() if line.startswith("prices.py ")
+        line.split() for line in report.splitlines() if line.startswith("prices.py ")
     ]
     total, killed, _, survived, accepted = map(int, row[1:6])
     assert killed + survived == total
-    assert (survived, accepted) == (told.count("SURVIVED"), 1)
+    assert (survived, accepted) == (report.count("SURVIVED"), 1)
 
 
-def test_a_log_call_and_a_docstring_are_no_mutants(told):
-    assert "logger" not in told
-    assert "anybody" not in told
+def test_a_log_call_and_a_docstring_are_no_mutants(report):
+    assert "logger" not in report
+    assert "anybody" not in report
 
 
-def test_a_test_that_fails_without_a_mutation_is_left_out_loudly(told):
-    assert "LEFT OUT, it fails without a mutation: tests/test_prices.py" in told
+def test_a_test_that_fails_without_a_mutation_is_left_out_loudly(report):
+    assert "LEFT OUT, it fails without a mutation: tests/test_prices.py" in report
 
 
 def test_an_accepted_mutant_that_is_no_longer_there_fails_the_run(project):

@@ -53,9 +53,9 @@ class Trial:
 
         def learn(file: str, number: int) -> None:
             tests = tuple((test, FIRST_SECONDS) for test in by_file[file])
-            told = self._servers.ask(number, Job(tests, is_recording=True))
+            words = self._servers.ask(number, Job(tests, is_recording=True))
             with self._lock:
-                self._reach.learn(file, told)
+                self._reach.learn(file, words)
 
         self._servers.share(new, learn)
         self._reach.known(self._servers.tests)
@@ -127,9 +127,9 @@ class Trial:
             mutant.function if way == SWAP else "",
             mutant.names if way == PATCH else frozenset(),
         )
-        told = self._servers.ask(number, job, is_fresh=way == START)
-        last = [word[1] for word in told if word[0] == "begins"][-1:] or ["the import"]
-        match told[-1]:
+        words = self._servers.ask(number, job, is_fresh=way == START)
+        last = [word[1] for word in words if word[0] == "begins"][-1:] or ["the import"]
+        match words[-1]:
             case ("done", "passed", _):
                 return SURVIVED, ""
             case ("done", "impossible", _):

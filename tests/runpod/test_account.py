@@ -36,8 +36,8 @@ def made(account, **changes):
     template = account.save_template(
         Template("worker", "you/worker:1", env={"HF_HOME": "/runpod-volume/hf"})
     )
-    told = {"gpu_ids": ("AMPERE_48", "ADA_48_PRO"), "workers_max": 3, **changes}
-    return account.save_endpoint(RemoteEndpoint("upscale", template, **told))
+    settings = {"gpu_ids": ("AMPERE_48", "ADA_48_PRO"), "workers_max": 3, **changes}
+    return account.save_endpoint(RemoteEndpoint("upscale", template, **settings))
 
 
 def test_what_is_made_is_there(account):
@@ -48,21 +48,21 @@ def test_what_is_made_is_there(account):
         "US-TX-3",
     )
     endpoint = made(account, volume_id=volume.id, locations="US-TX-3")
-    [found] = account.endpoints()
-    assert found.with_(template=endpoint.template) == endpoint
-    assert found.template.image == "you/worker:1"
-    assert found.template.container_disk_gb == 20
-    assert found.template.env == {"HF_HOME": "/runpod-volume/hf"}
+    [listed] = account.endpoints()
+    assert listed.with_(template=endpoint.template) == endpoint
+    assert listed.template.image == "you/worker:1"
+    assert listed.template.container_disk_gb == 20
+    assert listed.template.env == {"HF_HOME": "/runpod-volume/hf"}
 
 
 def test_saving_an_endpoint_again_changes_it_and_keeps_the_rest(account):
     endpoint = made(account, idle_seconds=30, scaler_value=7, locations="EU-RO-1")
     account.save_endpoint(endpoint.with_(workers_max=1))
-    [found] = account.endpoints()
-    assert found.id == endpoint.id
-    assert found.workers_max == 1
-    assert (found.idle_seconds, found.scaler_value) == (30, 7)
-    assert (found.locations, found.gpu_ids) == ("EU-RO-1", endpoint.gpu_ids)
+    [listed] = account.endpoints()
+    assert listed.id == endpoint.id
+    assert listed.workers_max == 1
+    assert (listed.idle_seconds, listed.scaler_value) == (30, 7)
+    assert (listed.locations, listed.gpu_ids) == ("EU-RO-1", endpoint.gpu_ids)
 
 
 def test_a_changed_template_reaches_the_endpoint_with_the_next_release(account):
@@ -70,8 +70,8 @@ def test_a_changed_template_reaches_the_endpoint_with_the_next_release(account):
     old = endpoint.template
     new = Template("worker", "you/worker:2", id=old.id, env=old.env)
     account.save_endpoint(endpoint.with_(template=account.save_template(new)))
-    [found] = account.endpoints()
-    assert found.template.image == "you/worker:2"
+    [listed] = account.endpoints()
+    assert listed.template.image == "you/worker:2"
 
 
 def test_what_is_deleted_is_gone(account):
@@ -105,11 +105,11 @@ def test_pods_are_listed(account, remote_account):
 def test_a_wrong_key_is_refused_and_never_repeated(kind, remote_account):
     with (
         opened(kind, remote_account.url, "rpa_wrong_canary") as client,
-        pytest.raises(Refused) as told,
+        pytest.raises(Refused) as caught,
     ):
         client.endpoints()
-    assert told.value.status == 401
-    assert "canary" not in str(told.value)
+    assert caught.value.status == 401
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -142,10 +142,10 @@ def test_nothing_listens(kind):
 def test_fields_that_do_not_exist_are_an_error_with_status_200(remote_account, query):
     with (
         GraphQLAccount(f"{remote_account.url}/graphql", KEY) as client,
-        pytest.raises(Refused, match="RunPod refuses") as told,
+        pytest.raises(Refused, match="RunPod refuses") as caught,
     ):
         client._ask(query)
-    assert told.value.status == 200
+    assert caught.value.status == 200
 
 
 def test_no_query_has_a_value_in_it(remote_account):
@@ -157,14 +157,14 @@ def test_no_query_has_a_value_in_it(remote_account):
     assert saved.env == odd.env
     written = {value for name, value in vars(graphql).items() if name.isupper()}
     assert {query for query, _ in remote_account.requests} <= written
-    assert all(told is not None for _, told in remote_account.requests)
+    assert all(variables is not None for _, variables in remote_account.requests)
 
 
 def test_docker_args_are_always_sent(remote_account):
     with GraphQLAccount(f"{remote_account.url}/graphql", KEY) as client:
         made(client)
-    [told] = remote_account.asked("saveTemplate(")
-    assert told["input"]["dockerArgs"] == ""
+    [variables] = remote_account.asked("saveTemplate(")
+    assert variables["input"]["dockerArgs"] == ""
 
 
 def test_money_is_told_by_graphql_only(remote_account):

@@ -17,8 +17,8 @@ def of_file(content=b"", name="items.ndjson", *, schema=None, source=None, **opt
     """Return a batch whose items are read from an upload."""
     endpoint = make_endpoint("numbers", input_schema=schema or {})
     upload = make_upload(content, name=name)
-    told = {"kind": "file", "upload": f"upload:{upload.pk}", **(source or {})}
-    return begun(endpoint, told, **options)
+    whole_source = {"kind": "file", "upload": f"upload:{upload.pk}", **(source or {})}
+    return begun(endpoint, whole_source, **options)
 
 
 def begun(endpoint, source, **options):

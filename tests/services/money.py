@@ -32,8 +32,8 @@ def ended(seconds=10.0, *, status="COMPLETED", endpoint=None, **fields):
 
 
 def spend(amount, **whose):
-    told = {"day": now().date(), "endpoint": priced(), "user": make_user(), **whose}
-    Spend.objects.create(amount=amount, jobs=1, **told)
+    fields = {"day": now().date(), "endpoint": priced(), "user": make_user(), **whose}
+    Spend.objects.create(amount=amount, jobs=1, **fields)
 
 
 def submit(owner=None, endpoint=None, key=None):

@@ -49,8 +49,8 @@ def test_a_job_is_tried_as_often_as_its_batch_says(most, code, retryable, ends):
 
 def test_a_completion_that_fails_is_not_tried_again_by_itself():
     endpoint = make_endpoint(max_attempts=2)
-    told = {"batch_size": 1, "max_attempts": 5, "has_completion": True}
-    batch = make_batch([1], endpoint=endpoint, **told)
+    options = {"batch_size": 1, "max_attempts": 5, "has_completion": True}
+    batch = make_batch([1], endpoint=endpoint, **options)
     batches.feed()
     end(batch.jobs.get())
     batches.feed()
@@ -171,17 +171,17 @@ def test_the_speed_of_the_last_minutes_promises_an_end():
         began = job.finished_at - timedelta(seconds=3)
         batch.jobs.filter(pk=job.pk).update(started_at=began)
     counted = batch_json.counts([batch])[batch.pk]
-    found = batch_json.speed(batch, counted)
-    assert found.per_minute == pytest.approx(2, abs=0.1)
-    assert found.run_seconds == pytest.approx(3, abs=0.1)
-    minutes = (found.ends_at - now()).total_seconds() / 60
+    speed = batch_json.speed(batch, counted)
+    assert speed.per_minute == pytest.approx(2, abs=0.1)
+    assert speed.run_seconds == pytest.approx(3, abs=0.1)
+    minutes = (speed.ends_at - now()).total_seconds() / 60
     assert minutes == pytest.approx(3, abs=0.2)
 
 
 def test_no_speed_promises_nothing():
     batch = make_batch([{"n": 1}])
-    found = batch_json.speed(batch, batch_json.counts([batch])[batch.pk])
-    assert (found.per_minute, found.run_seconds, found.ends_at) == (0, None, None)
+    speed = batch_json.speed(batch, batch_json.counts([batch])[batch.pk])
+    assert (speed.per_minute, speed.run_seconds, speed.ends_at) == (0, None, None)
 
 
 # --- two endpoints --------------------------------------------------------------------

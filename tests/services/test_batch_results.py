@@ -37,8 +37,8 @@ def deliver(job, files):
     for name, content in files.items():
         key = f"out/{job.pk.hex}/{name}"
         local().save(key, [content])
-        told = {"size": len(content), "sha256": "0", "key": key}
-        artifacts.keep(attempt, name=name, content_type="text/plain", **told)
+        fields = {"size": len(content), "sha256": "0", "key": key}
+        artifacts.keep(attempt, name=name, content_type="text/plain", **fields)
     attempt.manifest = {"files": [{"name": name} for name in files]}
     attempt.save(update_fields=["manifest"])
     end(job)
@@ -47,22 +47,22 @@ def deliver(job, files):
 
 def unzipped(batch):
     content = b"".join(batch_results.archive(batch, base=BASE))
-    found = zipfile.ZipFile(io.BytesIO(content))
-    assert found.testzip() is None
-    return {name: found.read(name) for name in found.namelist()}
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    assert archive.testzip() is None
+    return {name: archive.read(name) for name in archive.namelist()}
 
 
 def test_the_zip_has_every_file_and_every_result(batch):
-    found = unzipped(batch)
-    assert set(found) == {
+    files = unzipped(batch)
+    assert set(files) == {
         "000000/a.txt",
         "000001/a.txt",
         "000001/b c.txt",
         "results.ndjson",
     }
-    assert found["000001/a.txt"] == b"two"
-    assert len(found["000001/b c.txt"]) == 3_000_000
-    lines = [json.loads(line) for line in found["results.ndjson"].splitlines()]
+    assert files["000001/a.txt"] == b"two"
+    assert len(files["000001/b c.txt"]) == 3_000_000
+    lines = [json.loads(line) for line in files["results.ndjson"].splitlines()]
     assert [line["index"] for line in lines] == [0, 1, 2]
 
 
@@ -108,9 +108,9 @@ def test_of_an_item_that_was_run_again_the_newest_job_is_there(batch):
 
 def test_a_file_that_is_gone_is_named_and_the_others_are_there(batch):
     local().delete(Artifact.objects.get(size=3_000_000).key)
-    found = unzipped(batch)
-    assert b"000001/b c.txt" in found["MISSING.txt"]
-    assert found["000001/a.txt"] == b"two"
+    files = unzipped(batch)
+    assert b"000001/b c.txt" in files["MISSING.txt"]
+    assert files["000001/a.txt"] == b"two"
 
 
 def test_a_zip_never_holds_a_file_in_memory(batch):

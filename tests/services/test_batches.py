@@ -28,8 +28,8 @@ def make(count=3, **fields):
 
 def counted(batch):
     batch.refresh_from_db()
-    found = batch_json.counts([batch])[batch.pk]
-    return batch_json.status_of(batch, found), {k: v for k, v in found.items() if v}
+    counts = batch_json.counts([batch])[batch.pk]
+    return batch_json.status_of(batch, counts), {k: v for k, v in counts.items() if v}
 
 
 def end(job, status=JobStatus.COMPLETED):
@@ -281,5 +281,5 @@ def test_counts_stay_true_while_items_become_jobs():
     batch = make(5, workers=3)
     stale = Batch.objects.get()
     batches.feed()
-    found = batch_json.counts([stale])[batch.pk]
-    assert {k: v for k, v in found.items() if v} == {"waiting": 2, "active": 3}
+    counts = batch_json.counts([stale])[batch.pk]
+    assert {k: v for k, v in counts.items() if v} == {"waiting": 2, "active": 3}

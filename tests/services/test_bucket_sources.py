@@ -53,8 +53,8 @@ def test_files_in_a_bucket_are_items_in_their_order_each_once(s3, monkeypatch):
     )
     endpoint = make_endpoint("video", input_schema=SCHEMA)
     batch = begun(endpoint, source)
-    found = [one["media"].removeprefix(base) for one in all_inputs(batch)]
-    assert found == [
+    paths = [one["media"].removeprefix(base) for one in all_inputs(batch)]
+    assert paths == [
         "/clips/3.mp4",
         "/clips/0.mp4",
         "/clips/2.mp4",
@@ -71,8 +71,8 @@ def test_a_listing_goes_on_where_its_reader_died(s3, monkeypatch):
     batch = begun(make_endpoint(), listing("listing", f"{base}/a/", f"{base}/b/"))
     read(batch)
     assert (batch.total, batch.cursor) == (2, {"path": 0, "after": "a/1"})
-    found = [one["item"].removeprefix(base) for one in all_inputs(batch)]
-    assert found == [f"/{folder}/{n}" for folder in "ab" for n in range(5)]
+    paths = [one["item"].removeprefix(base) for one in all_inputs(batch)]
+    assert paths == [f"/{folder}/{n}" for folder in "ab" for n in range(5)]
 
 
 def test_values_in_files_of_a_bucket_are_items_and_groups_span_files(s3, monkeypatch):
@@ -82,8 +82,12 @@ def test_values_in_files_of_a_bucket_are_items_and_groups_span_files(s3, monkeyp
     source = listing("delimited", f"s3://{s3.bucket}/rows/")
     endpoint = make_endpoint(input_schema=PAYLOAD)
     batch = begun(endpoint, source, batch_size=2)
-    found = all_inputs(batch)
-    assert [one["payload"] for one in found] == [[1, 2], [3, 45], [{"n": 6}, {"n": 7}]]
+    job_inputs = all_inputs(batch)
+    assert [one["payload"] for one in job_inputs] == [
+        [1, 2],
+        [3, 45],
+        [{"n": 6}, {"n": 7}],
+    ]
 
 
 def test_a_file_that_has_gone_or_is_no_text_is_a_failed_item_and_stops_no_other(s3):
@@ -91,14 +95,17 @@ def test_a_file_that_has_gone_or_is_no_text_is_a_failed_item_and_stops_no_other(
     source = listing("delimited", f"s3://{s3.bucket}/rows/")
     listed = list(bucket_sources.paths(source, {}))
     s3.delete("rows/3")
-    found = []
+    items = []
     for path, at in listed:
         cursor = {**at, "opened": path, "offset": 0}
-        found += list(item_sources._in_object(path, cursor))
-    assert [item.value for item in found if not item.problem] == [1, 4]
-    told = [item for item in found if item.problem]
-    assert ["UTF-8" in told[0].problem, "has gone" in told[1].problem] == [True, True]
-    assert told[1].cursor == {"path": 0, "after": "rows/3"}
+        items += list(item_sources._in_object(path, cursor))
+    assert [item.value for item in items if not item.problem] == [1, 4]
+    failed = [item for item in items if item.problem]
+    assert ["UTF-8" in failed[0].problem, "has gone" in failed[1].problem] == [
+        True,
+        True,
+    ]
+    assert failed[1].cursor == {"path": 0, "after": "rows/3"}
 
 
 @pytest.mark.parametrize(
@@ -167,6 +174,6 @@ def test_a_long_search_in_a_bucket_keeps_its_lease(s3):
     put(s3, **{f"a__{n}": b"x" for n in range(5)})
     source = listing("listing", f"s3://{s3.bucket}/a/", excludes=["**"])
     asked = []
-    found = item_sources.read(source, {}, make_endpoint(), lambda: asked.append(1))
-    assert list(found) == []
+    items = item_sources.read(source, {}, make_endpoint(), lambda: asked.append(1))
+    assert list(items) == []
     assert len(asked) == 5

@@ -28,9 +28,9 @@ def test_a_spent_budget_refuses_and_an_accepted_job_goes_on(period):
     limit(5, period=period)
     submit()
     spend(5)
-    with pytest.raises(BudgetSpent, match=r"is spent: \$5\.00 of \$5\.00") as told:
+    with pytest.raises(BudgetSpent, match=r"is spent: \$5\.00 of \$5\.00") as caught:
         submit()
-    assert ("tomorrow" if period == "day" else "next month") in str(told.value)
+    assert ("tomorrow" if period == "day" else "next month") in str(caught.value)
     accepted.refresh_from_db()
     assert not accepted.has_ended
 
@@ -268,8 +268,8 @@ def test_a_budget_that_is_nearly_spent_is_told_to_those_it_binds(spent, note):
     limit(10)
     limit(1000)
     spend(spent)
-    found = budgets.notes(owner=make_user(), endpoint=priced())
-    assert found == ([note] if note else [])
+    notes = budgets.notes(owner=make_user(), endpoint=priced())
+    assert notes == ([note] if note else [])
 
 
 def test_other_peoples_budgets_are_not_told():

@@ -25,10 +25,10 @@ def series(*counts, every=30, **common):
     )
 
 
-def waiting(**told):
+def waiting(**changes):
     """Return facts with three jobs in RunPod's queue."""
     facts = {"at": NOW, "at_backend": 3, "waiting_seconds": 300.0, "workers_max": 3}
-    return Facts(**{**facts, **told})
+    return Facts(**{**facts, **changes})
 
 
 ZERO = series(*[{}] * 6, in_queue=3)
@@ -210,14 +210,14 @@ SCENARIOS = {
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_cause_is_found_by_its_proof_and_claimed_only_with_it(name):
     facts, words, without = SCENARIOS[name]
-    found = causes.find(facts)
-    assert found.cause == name.split()[0]
-    assert words in found.sentence
-    assert all(found.evidence), "a claim without evidence"
-    assert found.next_step.endswith(".")
-    assert found.for_user.endswith(".")
+    diagnosis = causes.find(facts)
+    assert diagnosis.cause == name.split()[0]
+    assert words in diagnosis.sentence
+    assert all(diagnosis.evidence), "a claim without evidence"
+    assert diagnosis.next_step.endswith(".")
+    assert diagnosis.for_user.endswith(".")
     left = causes.find(replace(facts, **without))
-    assert left is None or left.cause != found.cause
+    assert left is None or left.cause != diagnosis.cause
 
 
 def test_there_are_enough_of_them():
@@ -225,18 +225,18 @@ def test_there_are_enough_of_them():
 
 
 def test_the_evidence_says_what_it_rests_on():
-    found = causes.find(SCENARIOS["disk_full"][0])
+    diagnosis = causes.find(SCENARIOS["disk_full"][0])
     assert "container disk 20 GB; the image of 16.0 GB compressed needs 60 GB" in (
-        found.evidence
+        diagnosis.evidence
     )
-    found = causes.find(SCENARIOS["no_capacity throttled"][0])
-    assert "out of stock: AMPERE_48" in found.evidence
-    assert found.next_step == "Add GPU tiers: ADA_24 have stock."
-    found = causes.find(SCENARIOS["no_capacity all zeros"][0])
-    assert "for 2 min, with jobs in RunPod's queue" in found.evidence
-    assert "without the network volume" in found.next_step
-    found = causes.find(SCENARIOS["crash_loop"][0])
-    assert "the first job has waited 300 s" in found.evidence
+    diagnosis = causes.find(SCENARIOS["no_capacity throttled"][0])
+    assert "out of stock: AMPERE_48" in diagnosis.evidence
+    assert diagnosis.next_step == "Add GPU tiers: ADA_24 have stock."
+    diagnosis = causes.find(SCENARIOS["no_capacity all zeros"][0])
+    assert "for 2 min, with jobs in RunPod's queue" in diagnosis.evidence
+    assert "without the network volume" in diagnosis.next_step
+    diagnosis = causes.find(SCENARIOS["crash_loop"][0])
+    assert "the first job has waited 300 s" in diagnosis.evidence
     assert "manifest unknown" not in causes.find(SCENARIOS["cold_start"][0]).sentence
 
 
@@ -256,11 +256,11 @@ def test_where_nothing_waits_nothing_is_wrong(facts):
 
 @pytest.mark.parametrize("samples", [(), series({"idle": 1, "ready": 1}, in_queue=3)])
 def test_unknown_stays_unknown_with_what_was_looked_at(samples):
-    found = causes.find(waiting(samples=samples, workers_max=None))
-    assert found.cause == "unknown"
-    assert "3 jobs wait, the first for 300 s" in found.evidence
-    assert any("health sample" in one or "1 idle" in one for one in found.evidence)
-    assert "the account was not asked: no key, or no answer" in found.evidence
+    diagnosis = causes.find(waiting(samples=samples, workers_max=None))
+    assert diagnosis.cause == "unknown"
+    assert "3 jobs wait, the first for 300 s" in diagnosis.evidence
+    assert any("health sample" in one or "1 idle" in one for one in diagnosis.evidence)
+    assert "the account was not asked: no key, or no answer" in diagnosis.evidence
 
 
 def test_running_is_not_processing():

@@ -116,9 +116,9 @@ def test_what_cannot_be_saved_is_noted_and_costs_nothing_else(site, answer, note
     site["/x.png"] = answer
     job = fetched({"url": f"{site['base']}/x.png", "image": B64})
     assert (job.status, names(job)) == ("COMPLETED", ["image.png"])
-    (said,) = job.attempts.get().notes
-    assert said.startswith("url could not be saved")
-    assert note in said
+    (saved_note,) = job.attempts.get().notes
+    assert saved_note.startswith("url could not be saved")
+    assert note in saved_note
 
 
 def test_a_private_address_is_not_fetched():

@@ -36,9 +36,9 @@ def test_a_job_costs_its_seconds_times_the_price_of_its_tier():
     assert costs.settle() == 1
     job.refresh_from_db()
     assert job.cost == 100 * PRICE
-    told = costs.cost_json(job)
-    assert told["amount"] == pytest.approx(0.031)
-    assert (told["currency"], told["run_s"], told["cold_start_s"]) == ("USD", 100, 0)
+    cost = costs.cost_json(job)
+    assert cost["amount"] == pytest.approx(0.031)
+    assert (cost["currency"], cost["run_s"], cost["cold_start_s"]) == ("USD", 100, 0)
     assert costs.settle() == 0
 
 
@@ -158,8 +158,8 @@ def test_programs_are_told_what_a_cost_rests_on():
     }
     assert Spend.objects.get().seconds == 100
     job.cost_detail = {}
-    told = costs.cost_json(job)
-    assert (told["price_per_second"], told["run_s"], told["cold_start_s"]) == (0, 0, 0)
+    cost = costs.cost_json(job)
+    assert (cost["price_per_second"], cost["run_s"], cost["cold_start_s"]) == (0, 0, 0)
 
 
 def test_a_price_that_is_edited_counts_from_then_on(django_assert_num_queries):

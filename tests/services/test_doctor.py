@@ -16,18 +16,18 @@ def findings():
 
 
 def test_a_good_bucket_passes_and_nothing_is_left_in_it(s3):
-    found = findings()
-    assert {name for name, one in found.items() if not one.is_ok} == set()
-    assert set(found) >= {"write", "links", "parts", "write once", "CORS"}
+    by_name = findings()
+    assert {name for name, one in by_name.items() if not one.is_ok} == set()
+    assert set(by_name) >= {"write", "links", "parts", "write once", "CORS"}
     listed = s3.client.list_objects_v2(Bucket=s3.bucket)
     assert listed.get("Contents", []) == []
 
 
 def test_a_wrong_key_is_told_with_the_rights_it_needs(s3, settings):
     settings.S3_KEYS = ("test-access-key", "wrong")
-    found = findings()
-    assert "AWS_SECRET_ACCESS_KEY" in found["bucket"].remedy
-    assert "wrong" not in found["bucket"].text
+    by_name = findings()
+    assert "AWS_SECRET_ACCESS_KEY" in by_name["bucket"].remedy
+    assert "wrong" not in by_name["bucket"].text
 
 
 def test_an_unreachable_bucket_is_told(s3, settings):

@@ -112,8 +112,8 @@ def test_an_item_that_is_no_input_fails_and_says_why_and_stops_no_other():
 def test_a_bad_item_between_groups_loses_none_of_them():
     content = lines(1, 2, 3) + b"oops\n" + lines(4)
     batch = of_file(content, schema=PAYLOAD, batch_size=5)
-    found = all_inputs(batch)
-    assert found == [{"payload": [1, 2, 3]}, {"payload": ["oops"]}, {"payload": [4]}]
+    inputs = all_inputs(batch)
+    assert inputs == [{"payload": [1, 2, 3]}, {"payload": ["oops"]}, {"payload": [4]}]
     failed = batch.jobs.filter(status="FAILED")
     assert [job.batch_index for job in failed] == [1]
 
@@ -148,11 +148,11 @@ def test_a_reader_that_dies_anywhere_loses_and_repeats_nothing(monkeypatch, batc
         if batch.enqueued_at:
             break
         assert batch.enqueue_error == "the disk is away"
-    found = all_inputs(batch)
+    inputs = all_inputs(batch)
     if batch_size:
-        assert [one for group in found for one in group["payload"]] == items
+        assert [one for group in inputs for one in group["payload"]] == items
     else:
-        assert found == items
+        assert inputs == items
     assert batch.enqueue_error == ""
 
 
@@ -282,8 +282,8 @@ def test_what_was_read_before_a_mistake_is_not_lost(batch_size):
 
 def test_files_that_items_name_are_kept_and_checked():
     bob = make_user("bob")
-    mine, theirs = make_upload(), make_upload(owner=bob)
-    rows = [{"media": f"upload:{one.pk}"} for one in (mine, theirs)]
+    mine, foreign = make_upload(), make_upload(owner=bob)
+    rows = [{"media": f"upload:{one.pk}"} for one in (mine, foreign)]
     batch = of_file(lines(*rows), schema=SCHEMA)
     all_inputs(batch)
     mine.refresh_from_db()
@@ -295,12 +295,12 @@ def test_files_that_items_name_are_kept_and_checked():
 
 
 def test_nobody_keeps_other_peoples_files_by_naming_them():
-    theirs = make_upload(owner=make_user("bob"))
-    until = theirs.expires_at
-    of = of_file(lines({"media": f"upload:{theirs.pk}"}), schema=SCHEMA)
+    foreign = make_upload(owner=make_user("bob"))
+    until = foreign.expires_at
+    of = of_file(lines({"media": f"upload:{foreign.pk}"}), schema=SCHEMA)
     all_inputs(of)
-    theirs.refresh_from_db()
-    assert theirs.expires_at == until
+    foreign.refresh_from_db()
+    assert foreign.expires_at == until
 
 
 def test_a_file_deleted_before_its_items_turn_is_told():
@@ -315,12 +315,12 @@ def test_a_file_deleted_before_its_items_turn_is_told():
 
 
 @pytest.mark.parametrize(
-    ("name", "told", "pointer"),
+    ("name", "file_format", "pointer"),
     [("a.bin", None, "/format"), ("a.bin", "csv", None), ("a.csv", None, None)],
 )
-def test_a_file_of_unknown_kind_is_asked_about(name, told, pointer):
+def test_a_file_of_unknown_kind_is_asked_about(name, file_format, pointer):
     upload = make_upload(b"a\n1\n", name=name)
-    source = {"kind": "file", "upload": f"upload:{upload.pk}", "format": told}
+    source = {"kind": "file", "upload": f"upload:{upload.pk}", "format": file_format}
     if pointer is None:
         assert item_sources.check(source, owner=make_user())["format"] == "csv"
         return
@@ -340,9 +340,9 @@ def test_nobody_has_items_read_from_other_peoples_files():
 def test_a_dry_run_reads_the_first_items_only(settings):
     settings.JOBS_BATCH_DRY_RUN_ITEMS = 3
     batch = of_file(lines({"text": "a"}, {"txet": "b"}), schema=NUMBERS)
-    found = enqueuing.preview(batch)
-    assert (found.checked, found.total) == (2, 2)
-    assert [index for index, _ in found.problems] == [1]
+    preview = enqueuing.preview(batch)
+    assert (preview.checked, preview.total) == (2, 2)
+    assert [index for index, _ in preview.problems] == [1]
     batch = of_file(lines(*({"text": "a"} for _ in range(9))), schema=NUMBERS)
     assert enqueuing.preview(batch).total is None
     assert not Job.objects.exists()

@@ -26,10 +26,10 @@ def test_the_estimate_comes_from_jobs_with_files_of_about_the_same_size():
     for upload, seconds in ((small, 2), (large, 200)):
         for _ in range(20):
             ended(seconds, owner=alice).uploads.add(upload)
-    told = estimates.similar(endpoint, {"media": f"upload:{large.pk}"}, alice)
-    assert (told.seconds, told.cost) == (200, Decimal("0.0620"))
-    told = estimates.similar(endpoint, {"media": f"upload:{small.pk}"}, alice)
-    assert told.seconds == 2
+    estimate = estimates.similar(endpoint, {"media": f"upload:{large.pk}"}, alice)
+    assert (estimate.seconds, estimate.cost) == (200, Decimal("0.0620"))
+    estimate = estimates.similar(endpoint, {"media": f"upload:{small.pk}"}, alice)
+    assert estimate.seconds == 2
     assert estimates.similar(make_endpoint("new"), {}, alice) is None
 
 
@@ -55,20 +55,20 @@ def test_programs_read_cost_eta_and_estimate(client):
     bearer = {"Authorization": f"Bearer {make_key(alice)}"}
     job = ended(100, owner=alice)
     costs.settle()
-    told = client.get(f"/api/v1/jobs/{job.pk}", headers=bearer).json()
-    assert told["cost"]["amount"] == pytest.approx(0.031)
-    assert told["eta"] is None
-    found = client.post(
+    job_json = client.get(f"/api/v1/jobs/{job.pk}", headers=bearer).json()
+    assert job_json["cost"]["amount"] == pytest.approx(0.031)
+    assert job_json["eta"] is None
+    estimate = client.post(
         f"/api/v1/endpoints/{endpoint.slug}/estimate",
         {"input": {}},
         content_type="application/json",
         headers=bearer,
     ).json()
-    assert found == {"seconds": 100, "cost": 0.031, "currency": "USD", "based_on": 1}
+    assert estimate == {"seconds": 100, "cost": 0.031, "currency": "USD", "based_on": 1}
     waiting = make_job(owner=alice, endpoint=endpoint)
-    told = client.get(f"/api/v1/jobs/{waiting.pk}", headers=bearer).json()
-    assert told["cost"] is None
-    assert told["eta"] > told["created_at"]
+    job_json = client.get(f"/api/v1/jobs/{waiting.pk}", headers=bearer).json()
+    assert job_json["cost"] is None
+    assert job_json["eta"] > job_json["created_at"]
 
 
 # --- the usual run time: one answer everywhere ------------------------------------------

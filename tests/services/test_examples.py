@@ -13,8 +13,8 @@ pytestmark = pytest.mark.django_db
 
 
 def test_every_example_is_sound_and_names_the_fields():
-    found = examples(make_endpoint(input_schema=SCHEMA), "https://slipway.example")
-    code = {one.title: one.code for one in found}
+    snippets = examples(make_endpoint(input_schema=SCHEMA), "https://slipway.example")
+    code = {one.title: one.code for one in snippets}
     assert list(code) == ["curl", "Command line", "Python", "JavaScript"]
     body = json.loads(shlex.split(code["curl"])[-1])
     assert body == {
@@ -32,13 +32,13 @@ def test_required_fields_get_something_that_fits():
         "required": ["level", "style"],
         "properties": {"level": {"type": "integer"}, "style": {"enum": ["a", "b"]}},
     }
-    found = examples(make_local(input_schema=schema), "http://x")
-    assert json.loads(shlex.split(found[0].code)[-1])["input"] == {
+    snippets = examples(make_local(input_schema=schema), "http://x")
+    assert json.loads(shlex.split(snippets[0].code)[-1])["input"] == {
         "level": 1,
         "style": "a",
     }
-    assert [one.title for one in found][-1] == "runpod"
-    ast.parse(found[-1].code)
+    assert [one.title for one in snippets][-1] == "runpod"
+    ast.parse(snippets[-1].code)
 
 
 def test_the_page_shows_them(client, django_user_model):

@@ -29,9 +29,9 @@ ACCEPTED = RemoteJob("job-u1", "IN_QUEUE")
 
 def sending(**fields):
     """Claim a held job and return what is to be sent."""
-    found = submission.prepare(make_job(**fields))
-    assert found
-    return found
+    prepared = submission.prepare(make_job(**fields))
+    assert prepared
+    return prepared
 
 
 def with_upload(**changes):

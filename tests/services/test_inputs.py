@@ -47,9 +47,9 @@ def test_a_url_or_an_upload_is_a_file():
     ],
 )
 def test_each_mistake_is_named_at_its_field(input, pointer, words):
-    found = problems(input)
-    assert pointer in found, found
-    assert words in found[pointer]
+    by_pointer = problems(input)
+    assert pointer in by_pointer, by_pointer
+    assert words in by_pointer[pointer]
 
 
 def test_every_mistake_is_told_at_once():
@@ -57,9 +57,9 @@ def test_every_mistake_is_told_at_once():
 
 
 def test_an_upload_of_somebody_else_is_not_there():
-    theirs = make_upload(owner=make_user("bob"))
+    foreign = make_upload(owner=make_user("bob"))
     assert (
-        "no such upload" in problems({"media": f"upload:{theirs.pk}"})["/input/media"]
+        "no such upload" in problems({"media": f"upload:{foreign.pk}"})["/input/media"]
     )
 
 
@@ -94,8 +94,8 @@ def test_an_input_nested_too_deeply_is_refused():
 def test_a_worker_gets_fresh_links_while_it_works_and_no_longer(client):
     endpoint = make_endpoint(input_schema=SCHEMA)
     upload = make_upload()
-    told = {"media": f"upload:{upload.pk}", "style": "blur"}
-    job = make_job("IN_PROGRESS", endpoint=endpoint, input=told)
+    job_input = {"media": f"upload:{upload.pk}", "style": "blur"}
+    job = make_job("IN_PROGRESS", endpoint=endpoint, input=job_input)
     attempt = job.attempts.get()
     sent = inputs.for_backend(job, attempt)["_slipway"]
     assert sent["files"]["media"]["size"] == upload.size

@@ -20,7 +20,7 @@ SECRET = "canary-4f2a-env-value"
 
 
 def wish(**changes):
-    told = {
+    fields = {
         "name": "upscale",
         "image": "you/worker:1",
         "gpu_ids": ("AMPERE_48", "ADA_48_PRO"),
@@ -30,7 +30,7 @@ def wish(**changes):
         "data_center": "US-TX-3",
         "workers_max": 3,
     }
-    return Wish(**{**told, **changes})
+    return Wish(**{**fields, **changes})
 
 
 def command(*words):
@@ -59,15 +59,15 @@ def test_an_empty_account_gets_volume_template_and_endpoint(our_account):
 
 def test_the_exact_requests_of_graphql(graphql_account):
     provisioning.provision(wish())
-    said = [
+    operations = [
         query.split("(")[0].split("{")[0].strip()
         for query, _ in graphql_account.requests
     ]
-    assert said == ["query", "mutation", "query", "mutation", "mutation"]
-    [told] = graphql_account.asked("saveEndpoint(")
+    assert operations == ["query", "mutation", "query", "mutation", "mutation"]
+    [variables] = graphql_account.asked("saveEndpoint(")
     [template] = graphql_account.templates
     [volume] = graphql_account.volumes
-    assert told == {
+    assert variables == {
         "input": {
             "name": "upscale",
             "templateId": template,
@@ -127,11 +127,11 @@ def test_a_plan_changes_nothing_and_says_everything(our_account):
 def test_what_cannot_work_is_refused_before_anything_is_bought(
     graphql_account, changes, field, words
 ):
-    with pytest.raises(InvalidInput) as told:
+    with pytest.raises(InvalidInput) as caught:
         provisioning.provision(wish(**changes))
-    found = {one.pointer: one.message for one in told.value.problems}
-    assert words in found[f"/{field}"]
-    assert "ghp_" not in str(told.value)
+    problems = {one.pointer: one.message for one in caught.value.problems}
+    assert words in problems[f"/{field}"]
+    assert "ghp_" not in str(caught.value)
     assert (graphql_account.volumes, graphql_account.templates) == ({}, {})
 
 
@@ -151,7 +151,9 @@ def test_what_cannot_work_is_refused_before_anything_is_bought(
     ],
 )
 def test_what_will_hurt_is_told(graphql_account, changes, words):
-    assert any(words in told for told in provisioning.plan(wish(**changes)).warnings)
+    assert any(
+        words in warning for warning in provisioning.plan(wish(**changes)).warnings
+    )
 
 
 def test_provisioning_that_died_goes_on_without_paying_twice(graphql_account):
@@ -280,8 +282,8 @@ def test_every_action_leaves_a_line_without_secrets(graphql_account):
     provisioning.pause(endpoint)
     provisioning.wake(endpoint)
     provisioning.delete(endpoint)
-    said = list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))
-    assert said == [
+    actions = list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))
+    assert actions == [
         *("volume_bought", "provisioned", "released", "recreated"),
         *("paused", "woken", "deleted_at_runpod"),
     ]
@@ -296,8 +298,8 @@ def test_every_action_leaves_a_line_without_secrets(graphql_account):
 
 def test_all_of_it_by_command(graphql_account):
     words = ["provision", "upscale", "--image", "you/worker:1", "--gpu", "ADA_24"]
-    said = command(*words, "--dry-run")
-    assert "Create the endpoint upscale" in said
+    output = command(*words, "--dry-run")
+    assert "Create the endpoint upscale" in output
     assert graphql_account.endpoints == {}
     assert "upscale is endpoint" in command(*words)
     assert "you/worker:2 is being rolled out" in command(
@@ -328,22 +330,22 @@ def test_the_audit_sees_what_costs_and_what_is_odd(graphql_account):
     ]
     make_endpoint("lost", runpod_id="nowhere")
     graphql_account.balance = 0.5
-    found = json.loads(command("audit", "--json"))["accounts"][0]
-    assert found["balance"] == "0.5"
-    assert found["endpoints"][0]["slugs"] == ["upscale"]
-    assert SECRET not in json.dumps(found)
-    told = " ".join(found["findings"])
-    assert "is spent while no pod runs: storage" in told
-    assert "no endpoint nowhere" in told
-    assert "one GPU tier in one data centre" in told
+    account = json.loads(command("audit", "--json"))["accounts"][0]
+    assert account["balance"] == "0.5"
+    assert account["endpoints"][0]["slugs"] == ["upscale"]
+    assert SECRET not in json.dumps(account)
+    findings = " ".join(account["findings"])
+    assert "is spent while no pod runs: storage" in findings
+    assert "no endpoint nowhere" in findings
+    assert "one GPU tier in one data centre" in findings
     [one] = graphql_account.endpoints
     graphql_account.endpoints[one]["workersMax"] = 0
     graphql_account.pods[0]["desiredStatus"] = "RUNNING"
     graphql_account.balance = -2
-    told = " ".join(overviews.overview().findings)
-    assert "404 for every endpoint" in told
-    assert "Wake it" in told
-    assert "The pod dev runs" in told
+    findings = " ".join(overviews.overview().findings)
+    assert "404 for every endpoint" in findings
+    assert "Wake it" in findings
+    assert "The pod dev runs" in findings
 
 
 def test_trouble_of_the_account_is_told_plainly(graphql_account, settings):
@@ -358,20 +360,20 @@ def test_trouble_of_the_account_is_told_plainly(graphql_account, settings):
 
 
 def test_sizes_by_command(graphql_account):
-    said = command("model_size", "Wan-AI/Wan2.1-T2V-14B")
-    assert "Total: 69.00 GB in 7 files. A volume of 79 GB holds it." in said
-    found = json.loads(command("model_size", "org/small", "--json"))
-    assert (found["bytes"], len(found["files"])) == (2_000_000_500, 2)
+    output = command("model_size", "Wan-AI/Wan2.1-T2V-14B")
+    assert "Total: 69.00 GB in 7 files. A volume of 79 GB holds it." in output
+    sizes = json.loads(command("model_size", "org/small", "--json"))
+    assert (sizes["bytes"], len(sizes["files"])) == (2_000_000_500, 2)
     with pytest.raises(CommandError, match="no public trace"):
         command("model_size", "no/such")
     with pytest.raises(CommandError, match="organisation/name"):
         command("model_size", "x; rm -rf")
     assert "Container disk: 60 GB" in command("disk_size", "16", "--models-gb", "28")
-    found = json.loads(
+    sizes = json.loads(
         command(
             "disk_size", "you/worker:1", "--no-volume", "--models-gb", "28", "--json"
         )
     )
-    assert found["container_disk_gb"] == 90
+    assert sizes["container_disk_gb"] == 90
     assert "exit code" not in repr(Template("a", "b", env={"K": SECRET}))
     assert SECRET not in repr(Template("a", "b", env={"K": SECRET}))

@@ -58,8 +58,8 @@ def test_positions_tell_the_order_in_which_jobs_go(endpoint):
     rows = [create(alice, endpoint, f"a{n}") for n in range(3)]
     rows.append(create(bob, endpoint, "b0"))
     rows.append(create(bob, endpoint, "b1", priority=Job.Priority.HIGH))
-    found = jobs.queue_positions([sent, *rows])
-    assert [found[job.pk] for job in [sent, *rows]] == [1, 3, 5, 6, 4, 2]
+    positions = jobs.queue_positions([sent, *rows])
+    assert [positions[job.pk] for job in [sent, *rows]] == [1, 3, 5, 6, 4, 2]
     assert jobs.queue_position(rows[0]) == 3
 
 

@@ -36,10 +36,10 @@ def endpoint(graphql_account):
     return made
 
 
-def seen(endpoint, account, **told):
+def seen(endpoint, account, **counts):
     """Let RunPod's health be so, and look."""
-    jobs = {"inQueue": told.pop("queue", 1), "inProgress": told.pop("progress", 0)}
-    account.health[endpoint.runpod_id] = {"workers": told, "jobs": jobs}
+    jobs = {"inQueue": counts.pop("queue", 1), "inProgress": counts.pop("progress", 0)}
+    account.health[endpoint.runpod_id] = {"workers": counts, "jobs": jobs}
     Endpoint.objects.filter(pk=endpoint.pk).update(sight={})
     endpoint.refresh_from_db()
     sampling.sample(endpoint)
@@ -81,10 +81,10 @@ def test_where_nothing_is_stuck_only_health_is_asked(endpoint, graphql_account):
 def test_no_capacity_is_seen_with_the_tiers_that_have_stock(endpoint, graphql_account):
     job = wait_at(endpoint)
     graphql_account.stock |= {"AMPERE_48": None, "ADA_48_PRO": None}
-    found = seen(endpoint, graphql_account, throttled=1)
-    assert found.cause == "no_capacity"
-    assert "out of stock: AMPERE_48, ADA_48_PRO" in found.evidence
-    assert "ADA_24" in found.next_step
+    verdict = seen(endpoint, graphql_account, throttled=1)
+    assert verdict.cause == "no_capacity"
+    assert "out of stock: AMPERE_48, ADA_48_PRO" in verdict.evidence
+    assert "ADA_24" in verdict.next_step
     assert open_alerts() == {"no_capacity"}
     job.refresh_from_db()
     assert "No GPU of the wanted kind is free" in explain.sentence(job)
@@ -102,8 +102,8 @@ def test_an_operator_is_called_when_trouble_lasts_not_at_the_first_sight_of_it(
     assert open_alerts() == set()
     since = (now() - timedelta(seconds=61)).isoformat()
     endpoint.refresh_from_db()
-    told = {**endpoint.diagnosis, "since": since}
-    Endpoint.objects.filter(pk=endpoint.pk).update(diagnosis=told)
+    stored = {**endpoint.diagnosis, "since": since}
+    Endpoint.objects.filter(pk=endpoint.pk).update(diagnosis=stored)
     seen(endpoint, graphql_account, throttled=1)
     assert open_alerts() == {"no_capacity"}
     seen(endpoint, graphql_account, initializing=1)
@@ -121,11 +121,11 @@ def test_the_log_of_a_sick_worker_is_read_without_its_secrets(
         f"OSError: [Errno 28] No space left on device token={TOKEN}",
         "worker exited with exit code 139",
     ]
-    found = seen(endpoint, graphql_account, unhealthy=1)
-    assert found.cause == "disk_full"
-    assert "a worker ended with exit code 139" in found.evidence
+    verdict = seen(endpoint, graphql_account, unhealthy=1)
+    assert verdict.cause == "disk_full"
+    assert "a worker ended with exit code 139" in verdict.evidence
     # 16 GB compressed, and a container disk as reckoned: that was not the reason
-    assert any("needs 60 GB" in one for one in found.evidence)
+    assert any("needs 60 GB" in one for one in verdict.evidence)
     endpoint.refresh_from_db()
     assert TOKEN not in json.dumps(endpoint.sight)
     assert TOKEN not in Alert.objects.get().message
@@ -162,9 +162,9 @@ def test_a_negative_balance_is_told_from_a_lost_endpoint(endpoint, graphql_accou
     graphql_account.set_balance(20)
     AccountSample.objects.all().delete()
     sampling.sample_accounts()
-    found = seen(endpoint, graphql_account)
-    assert found.cause == "endpoint_gone"
-    assert "Recreate it" in found.next_step
+    verdict = seen(endpoint, graphql_account)
+    assert verdict.cause == "endpoint_gone"
+    assert "Recreate it" in verdict.next_step
     assert open_alerts() == {"endpoint_not_found"}
 
 
@@ -204,11 +204,11 @@ def test_a_local_queue_without_workers_says_so(settings):
     job = wait_at(endpoint)
     sampling.sample(endpoint)
     assert diagnosis.of(endpoint).cause == "no_worker"
-    told = "_runner_is_ready: RuntimeError: no weights here"
+    reason = "_runner_is_ready: RuntimeError: no weights here"
     LocalWorker.objects.create(
-        id="w", queue="local", unhealthy_reason=told, gone_at=now()
+        id="w", queue="local", unhealthy_reason=reason, gone_at=now()
     )
-    assert told in diagnosis.of(endpoint).evidence[0]
+    assert reason in diagnosis.of(endpoint).evidence[0]
     assert "Your job keeps its place" in explain.sentence(job)
     LocalWorker.objects.create(id="w2", queue="local")
     assert diagnosis.of(endpoint).cause == "unknown"
@@ -278,9 +278,9 @@ def test_the_doctor_explains_an_endpoint(endpoint, graphql_account):
     out = StringIO()
     with pytest.raises(CommandError):
         call_command("doctor", "upscale", "--json", stdout=out)
-    [found] = json.loads(out.getvalue())["findings"]
-    assert "no_capacity" in found["text"]
-    assert "Add GPU tiers" in found["remedy"]
+    [finding] = json.loads(out.getvalue())["findings"]
+    assert "no_capacity" in finding["text"]
+    assert "Add GPU tiers" in finding["remedy"]
     with pytest.raises(CommandError, match="There is no endpoint"):
         doctor("nope")
 
@@ -303,12 +303,12 @@ def test_the_api_tells_users_a_sentence_and_staff_the_evidence(
     seen(endpoint, graphql_account, throttled=1)
     for user in (make_user(), make_user("boss", is_staff=True)):
         bearer = {"Authorization": f"Bearer {make_key(user)}"}
-        told = client.get("/api/v1/endpoints/upscale", headers=bearer).json()[
+        shown = client.get("/api/v1/endpoints/upscale", headers=bearer).json()[
             "diagnosis"
         ]
-        assert told["cause"] == "no_capacity"
-        assert bool(told["evidence"]) is user.is_staff
-        assert bool(told["next_step"]) is user.is_staff
+        assert shown["cause"] == "no_capacity"
+        assert bool(shown["evidence"]) is user.is_staff
+        assert bool(shown["next_step"]) is user.is_staff
 
 
 def test_a_deleted_endpoint_raises_no_alarm_and_is_looked_at_no_more(

@@ -203,10 +203,10 @@ def test_a_job_whose_bucket_is_away_waits_and_its_attempt_never_was(
 
 
 def test_a_job_that_was_moved_meanwhile_is_not_sent_where_it_was():
-    here, there = make_endpoint("here"), make_endpoint("there", runpod_id="b")
+    here, target = make_endpoint("here"), make_endpoint("there", runpod_id="b")
     seen = make_job(endpoint=here)
-    assert jobs.move_to(Job.objects.get(), there)
+    assert jobs.move_to(Job.objects.get(), target)
     assert submission.prepare(seen) is None
     job = Job.objects.get()
-    assert (job.status, job.endpoint, job.attempts.count()) == ("PENDING", there, 0)
+    assert (job.status, job.endpoint, job.attempts.count()) == ("PENDING", target, 0)
     assert submission.prepare(job) is not None

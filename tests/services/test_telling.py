@@ -32,8 +32,8 @@ def test_an_alert_is_told_once_and_once_more_when_it_is_over():
     assert "Set a valid key" in sent.body
     [message] = Delivery.objects.all()
     assert message.url == "https://ops.example.com/hook"
-    told = json.loads(message.body)
-    assert (told["type"], told["data"]["endpoint"]) == ("alert.raised", "blur")
+    event = json.loads(message.body)
+    assert (event["type"], event["data"]["endpoint"]) == ("alert.raised", "blur")
     alerts.resolve(endpoint)
     assert (alert_messages.tell(), alert_messages.tell()) == (1, 0)
     assert mail.outbox[1].subject == "[Slipway] Over: Blur: key_refused"
@@ -62,22 +62,25 @@ def test_without_an_address_only_webhooks_are_told(settings):
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "expected"),
     [
         ("smtp://me%40x.test:p%2Fw@mail.test", (587, True, False, "me@x.test", "p/w")),
         ("smtps://mail.test?from=a@x.test", (465, False, True, "a@x.test", "")),
         ("smtp+plain://mail.test:2525", (2525, False, False, "slipway", "")),
     ],
 )
-def test_one_url_says_how_mail_is_sent(monkeypatch, url, told):
+def test_one_url_says_how_mail_is_sent(monkeypatch, url, expected):
     monkeypatch.setenv("EMAIL_URL", url)
-    found = env.email("EMAIL_URL")
+    settings = env.email("EMAIL_URL")
     names = ("EMAIL_PORT", "EMAIL_USE_TLS", "EMAIL_USE_SSL", "DEFAULT_FROM_EMAIL")
-    assert (*(found[name] for name in names), found["EMAIL_HOST_PASSWORD"]) == told
+    assert (
+        *(settings[name] for name in names),
+        settings["EMAIL_HOST_PASSWORD"],
+    ) == expected
 
 
 def test_a_wrong_url_is_refused_without_its_password(monkeypatch):
     monkeypatch.setenv("EMAIL_URL", "http://me:hunter2@mail.test")
-    with pytest.raises(env.BadEnvironment, match="smtp://") as told:
+    with pytest.raises(env.BadEnvironment, match="smtp://") as caught:
         env.email("EMAIL_URL")
-    assert "hunter2" not in str(told.value)
+    assert "hunter2" not in str(caught.value)

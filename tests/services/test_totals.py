@@ -44,8 +44,8 @@ def test_the_last_hours_are_counted_again_and_old_ones_stay_when_jobs_go():
     totals.count_hours()
     Job.objects.filter(finished_at__lt=now() - timedelta(hours=3)).delete()
     totals.count_hours()
-    found = JobHour.objects.order_by("hour").values_list("completed", "failed")
-    assert list(found) == [(1, 0), (1, 1)]
+    hours = JobHour.objects.order_by("hour").values_list("completed", "failed")
+    assert list(hours) == [(1, 0), (1, 1)]
 
 
 def test_a_long_past_is_caught_up_with():

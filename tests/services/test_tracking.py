@@ -19,7 +19,7 @@ def endpoint():
     return make_endpoint(contract="plain")
 
 
-def found(endpoint, limit=10, busy=()):
+def due_jobs(endpoint, limit=10, busy=()):
     return [poll.job_id for poll in tracking.due_polls(endpoint, limit, busy)]
 
 
@@ -29,8 +29,8 @@ def test_the_most_overdue_jobs_are_asked_about_first(endpoint):
         make_job("IN_PROGRESS", endpoint=endpoint, due_at=now() - t, runpod_id=f"j{t}")
         for t in ago
     ]
-    assert found(endpoint, limit=2) == [rows[1].pk, rows[2].pk]
-    assert found(endpoint, busy=[rows[1].pk]) == [rows[2].pk, rows[0].pk]
+    assert due_jobs(endpoint, limit=2) == [rows[1].pk, rows[2].pk]
+    assert due_jobs(endpoint, busy=[rows[1].pk]) == [rows[2].pk, rows[0].pk]
 
 
 @pytest.mark.parametrize(
@@ -46,13 +46,13 @@ def test_the_most_overdue_jobs_are_asked_about_first(endpoint):
 )
 def test_only_jobs_that_runpod_may_have_are_asked_about(endpoint, status, is_asked):
     make_job(status, endpoint=endpoint)
-    assert bool(found(endpoint)) == is_asked
+    assert bool(due_jobs(endpoint)) == is_asked
 
 
 def test_a_job_without_a_known_id_is_a_step_and_not_a_question(endpoint):
     job = make_job("UNCONFIRMED", endpoint=endpoint, runpod_id="")
     known = make_job("UNCONFIRMED", endpoint=endpoint, runpod_id="known")
-    assert found(endpoint) == [known.pk]
+    assert due_jobs(endpoint) == [known.pk]
     assert tracking.due_steps([]) == [(job.pk, 0)]
     assert tracking.due_steps([job.pk]) == []
 
@@ -69,13 +69,13 @@ def test_a_doorbell_that_rings_during_the_question_is_not_lost(endpoint):
     polls = tracking.due_polls(endpoint, 9, ())
     attempts.ring({job.attempts.get().pk: lambda: ""})
     tracking.look_again({(polls[0].read_at, 30.0): [job.pk, quiet.pk]})
-    assert found(endpoint) == [job.pk]
+    assert due_jobs(endpoint) == [job.pk]
 
 
 def test_a_ring_moves_a_job_to_now_and_is_remembered(endpoint):
     later = now() + timedelta(seconds=30)
     job = make_job("IN_QUEUE", endpoint=endpoint, due_at=later)
-    assert found(endpoint) == []
+    assert due_jobs(endpoint) == []
     attempts.ring({job.attempts.get().pk: lambda: ""})
     (poll,) = tracking.due_polls(endpoint, 9, ())
     assert poll.rung_at

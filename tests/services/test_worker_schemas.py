@@ -53,9 +53,9 @@ def fetch(monkeypatch):
 
 
 def test_the_schema_of_a_worker_is_kept(fetch):
-    client, found = fetch("COMPLETED", {"id": "words", "input_schema": SCHEMA})
+    client, schema = fetch("COMPLETED", {"id": "words", "input_schema": SCHEMA})
     assert client.asked == {"op": "schema", "runner": "words"}
-    assert found == Endpoint.objects.get().input_schema == SCHEMA
+    assert schema == Endpoint.objects.get().input_schema == SCHEMA
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_schema_of_a_worker_is_kept(fetch):
     ],
 )
 def test_what_is_no_schema_is_told_and_nothing_changes(fetch, status, output, words):
-    client, found = fetch(status, output)
-    assert words in str(found)
+    client, problem = fetch(status, output)
+    assert words in str(problem)
     assert Endpoint.objects.get().input_schema == {}
     assert client.cancelled == (status == "IN_QUEUE")

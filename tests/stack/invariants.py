@@ -92,10 +92,10 @@ def _nothing_is_forgotten(stack: RunningStack) -> list[str]:
 def _no_orphans(stack: RunningStack) -> list[str]:
     owned = {key for (key,) in stack.query("SELECT key FROM jobs_artifact")}
     root = stack.folder / "store"
-    found = {
+    stored = {
         str(path.relative_to(root)) for path in root.glob("out/**/*") if path.is_file()
     }
-    return [f"I8 {key} has no owner" for key in sorted(found - owned)]
+    return [f"I8 {key} has no owner" for key in sorted(stored - owned)]
 
 
 def _no_secrets(stack: RunningStack) -> list[str]:

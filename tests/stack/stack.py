@@ -131,7 +131,7 @@ class RunningStack:
             "beat": "celery.*-q beat",
             "gpu": "handler.py",
         }
-        found = []
+        pids = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
@@ -143,8 +143,8 @@ class RunningStack:
             except OSError:
                 continue
             if mine and re.search(marks[part], command):
-                found.append(int(entry.name))
-        return sorted(found)
+                pids.append(int(entry.name))
+        return sorted(pids)
 
     def kill(self, part: str) -> None:
         """kill -9 every process of a part."""

@@ -47,9 +47,9 @@ def test_many_files_go_in_and_one_zip_comes_out(page, tmp_path):
     expect(page.locator(".legend")).to_contain_text("2 completed")
     with page.expect_download() as download:
         page.get_by_role("link", name="All files (zip)").click()
-    with zipfile.ZipFile(download.value.path()) as found:
-        assert found.testzip() is None
-        names = set(found.namelist())
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.testzip() is None
+        names = set(archive.namelist())
         assert "results.ndjson" in names
         assert {name.split("/")[0] for name in names} >= {"000000", "000001"}
     page.get_by_role("link", name="All items").click()

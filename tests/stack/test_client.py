@@ -64,12 +64,12 @@ def test_one_command_sends_a_file_waits_and_saves_the_result(settings, tmp_path)
 
 
 def test_a_mistake_is_said_and_ends_with_one(settings):
-    _, told = slipway(
+    _, errors = slipway(
         settings, "submit", "-e", "echo", "-i", "megabytes=many", "-w", code=1
     )
-    assert "#/input/megabytes" in told
-    _, told = slipway({**settings, "key": "wrong"}, "whoami", code=1)
-    assert "valid API key" in told
+    assert "#/input/megabytes" in errors
+    _, errors = slipway({**settings, "key": "wrong"}, "whoami", code=1)
+    assert "valid API key" in errors
 
 
 def test_the_other_commands(settings):
@@ -91,9 +91,9 @@ def test_a_batch_from_a_file(settings, tmp_path):
     path.write_text(
         '{"message": "1", "megabytes": 1}\n\n{"message": "2", "error": "no"}\noops\n'
     )
-    printed, told = slipway(settings, "batch", path, "-e", "echo", "--check", code=1)
+    printed, errors = slipway(settings, "batch", path, "-e", "echo", "--check", code=1)
     assert "3 jobs, 1 would fail" in printed
-    assert "item 3: This is not JSON" in told
+    assert "item 3: This is not JSON" in errors
     printed, _ = slipway(settings, "batch", path, "-e", "echo", "-w", code=1)
     pk, status = printed.split()[:2]
     assert status == "COMPLETED_WITH_FAILURES"
@@ -102,24 +102,24 @@ def test_a_batch_from_a_file(settings, tmp_path):
         jobs = client.batch_items(pk)
         assert [job.raw["batch_index"] for job in jobs] == [2, 1, 0]
     assert "1 items run again." in slipway(settings, "retry-failed", pk)[0]
-    printed, told = slipway(settings, "batch-status", pk, "-w", code=1)
-    assert "bad_item" in told
+    printed, errors = slipway(settings, "batch-status", pk, "-w", code=1)
+    assert "bad_item" in errors
     slipway(settings, "results", pk, "-o", tmp_path / "all.ndjson")
     lines = (tmp_path / "all.ndjson").read_text().splitlines()
     assert [json.loads(line)["index"] for line in lines] == [0, 1, 2]
     slipway(settings, "results", pk, "-o", tmp_path / "bad.ndjson", "--failed")
     assert len((tmp_path / "bad.ndjson").read_text().splitlines()) == 2
     slipway(settings, "results", pk, "-o", tmp_path / "all.zip")
-    with zipfile.ZipFile(tmp_path / "all.zip") as found:
-        assert len(found.read("000000/echo.bin")) == 1024 * 1024
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert len(archive.read("000000/echo.bin")) == 1024 * 1024
 
 
 def test_a_batch_from_a_pipe(settings):
     lines = '{"message": "1"}\n{"message": "2"}\n'
     printed, _ = slipway(settings, "batch", "-", "-e", "echo", "-w", stdin=lines)
     assert "COMPLETED  2 completed" in printed
-    told = slipway(settings, "batch", "-", "-e", "echo", code=2, stdin="1\nno\n")[1]
-    assert "line 2" in told
+    errors = slipway(settings, "batch", "-", "-e", "echo", code=2, stdin="1\nno\n")[1]
+    assert "line 2" in errors
 
 
 def test_an_upload_that_is_killed_goes_on_and_is_sent_once(settings, stack, tmp_path):

@@ -81,7 +81,7 @@ def submit(cortex_stack):
     address = f"http://x:{key.splitlines()[-1]}@127.0.0.1:{cortex_stack.port}"
 
     def run(items, config, **more):
-        arguments = [json.dumps(told) for told in (items, config, more)]
+        arguments = [json.dumps(argument) for argument in (items, config, more)]
         script = [sys.executable, "-c", SCRIPT, f"{address}/batch/batch", *arguments]
         done = subprocess.run(script, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
@@ -92,24 +92,24 @@ def submit(cortex_stack):
 
 def ended(url):
     def look():
-        told = httpx.get(url, trust_env=False).json()["job_status"]
-        return told if "end_time" in told else None
+        status = httpx.get(url, trust_env=False).json()["job_status"]
+        return status if "end_time" in status else None
 
     return wait_until(look, what="the job ended")
 
 
 def noted(project, url):
     lines = (project / "done.jsonl").read_text().splitlines()
-    found = [json.loads(line) for line in lines]
-    return [line for line in found if line["job"] == url.rpartition("=")[2]]
+    entries = [json.loads(line) for line in lines]
+    return [line for line in entries if line["job"] == url.rpartition("=")[2]]
 
 
 @pytest.mark.smoke
 def test_a_cortex_program_and_a_cortex_handler_need_no_change(submit, project):
     url = submit(list(range(9)), {"size": 1})
-    told = ended(url)
-    assert told["status"] == "succeeded", told
-    assert told["batch_metrics"]["succeeded"] == told["total_batch_count"] == 5
+    status = ended(url)
+    assert status["status"] == "succeeded", status
+    assert status["batch_metrics"]["succeeded"] == status["total_batch_count"] == 5
     did = noted(project, url)
     done = [line["payload"] for line in did if line["did"] == "batch"]
     assert sorted(done) == [[0, 1], [2, 3], [4, 5], [6, 7], [8]]
@@ -137,9 +137,9 @@ def test_failures_are_tried_again_as_asked_and_completion_comes_all_the_same(
     letters = {"arn": "arn:aws:sqs:x", "max_receive_count": 2}
     config = {"fail_once": 0, "fail": 4}
     url = submit(list(range(6)), config, sqs_dead_letter_queue=letters)
-    told = ended(url)
-    assert told["status"] == "completed_with_failures"
-    assert (told["failed_batches"], told["failed_attempts"]) == (1, 3)
+    status = ended(url)
+    assert status["status"] == "completed_with_failures"
+    assert (status["failed_batches"], status["failed_attempts"]) == (1, 3)
     did = Counter(line["did"] for line in noted(project, url))
     assert (did["batch"], did["complete"]) == (5, 1)
     answer = httpx.delete(url, trust_env=False)
@@ -152,6 +152,6 @@ def test_a_job_is_stopped(submit, project):
     assert (
         httpx.delete(url, trust_env=False).json()["message"].startswith("stopped job")
     )
-    told = ended(url)
-    assert told["status"] == "stopped"
+    status = ended(url)
+    assert status["status"] == "stopped"
     assert "complete" not in {line["did"] for line in noted(project, url)}

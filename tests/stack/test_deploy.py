@@ -114,15 +114,15 @@ def test_each_services_command_does_its_part(services):
 
 
 def test_the_schema_is_taken_from_a_running_worker(services):
-    told = json.loads(services.manage("fetch_schema", "echo"))
-    assert set(told["properties"]) == {"message", "seconds", "megabytes", "error"}
+    schema = json.loads(services.manage("fetch_schema", "echo"))
+    assert set(schema["properties"]) == {"message", "seconds", "megabytes", "error"}
     key = services.manage("create_api_key", "tester", "--create-user")
-    found = httpx.get(
+    response = httpx.get(
         f"{services.url}/api/v1/endpoints/echo",
         headers={"Authorization": f"Bearer {key}"},
         trust_env=False,
     )
-    assert found.json()["input_schema"] == told
+    assert response.json()["input_schema"] == schema
 
 
 def test_the_compose_file_names_a_command_that_exists_for_every_service():

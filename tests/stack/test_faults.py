@@ -339,8 +339,8 @@ def test_f50_results_made_while_we_were_away_are_recovered(
     fault_stack, fault_api, cloud
 ):
     """45 minutes away, by RunPod's clock."""
-    ours, recent, old = cloud("slipway"), cloud(), cloud()
-    kept = create(fault_api, ours.name, message="kept", seconds=2)
+    slipway, recent, old = cloud("slipway"), cloud(), cloud()
+    kept = create(fault_api, slipway.name, message="kept", seconds=2)
     for endpoint in (recent, old):
         endpoint.script(workers=0, webhooks=0)
     recent_id = create(fault_api, recent.name, mark="recent")

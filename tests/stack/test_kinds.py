@@ -141,9 +141,9 @@ def worker(workers):
 
 
 def submit(client, workers, do="succeed", seconds=0.0, mark=""):
-    told = {"do": do, "seconds": seconds, "mark": str(mark)}
-    told = {"payload": [told]} if workers.kind == "batch" else told
-    return create(client, workers.slug, **told)
+    job_input = {"do": do, "seconds": seconds, "mark": str(mark)}
+    job_input = {"payload": [job_input]} if workers.kind == "batch" else job_input
+    return create(client, workers.slug, **job_input)
 
 
 def output_of(kind):

@@ -26,11 +26,11 @@ def mailing_stack(installations, mail_server):
         yield running
 
 
-def submit(client, path, **told):
+def submit(client, path, **fields):
     """Open the form at `path` and send it; return where that leads."""
     page = client.get(path)
     token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
-    return client.post(page.url, data={"csrfmiddlewaretoken": token, **told})
+    return client.post(page.url, data={"csrfmiddlewaretoken": token, **fields})
 
 
 @pytest.mark.smoke

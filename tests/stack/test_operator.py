@@ -70,8 +70,8 @@ def remote(account, name):
 def writes(account):
     """Return what the account was asked to change: (what, variables)."""
     return [
-        (re.search(r"(save|create|update|delete)\w+", query).group(), told)
-        for query, told in account.requests
+        (re.search(r"(save|create|update|delete)\w+", query).group(), variables)
+        for query, variables in account.requests
         if query.startswith("mutation")
     ]
 
@@ -174,7 +174,7 @@ def recreate(page, account, old):
     assert [what for what, _ in writes(account)] == [
         *("saveEndpoint", "deleteEndpoint", "saveEndpoint"),
     ]
-    off, gone, anew = (told for _, told in writes(account))
+    off, gone, anew = (variables for _, variables in writes(account))
     assert (off["input"]["id"], off["input"]["workersMax"]) == (old, 0)
     assert gone == {"id": old}
     assert "id" not in anew["input"]

@@ -130,18 +130,20 @@ def reset(connection):
     connection.close()
 
 
-@pytest.mark.parametrize("how", ["reset", "closed", "half-closed", "stalled"])
-def test_a_broken_connection_keeps_what_came_and_never_blocks_the_next(stack, api, how):
+@pytest.mark.parametrize("ending", ["reset", "closed", "half-closed", "stalled"])
+def test_a_broken_connection_keeps_what_came_and_never_blocks_the_next(
+    stack, api, ending
+):
     content = os.urandom(10 * MIB)
     opened = open_upload(api, len(content))
     connection = connect(stack, api, opened, 0, len(content))
     connection.sendall(content[: 6 * MIB])
     wait_until(lambda: shown_size(stack, opened) >= 5 * MIB, what="bytes are on disk")
-    if how == "reset":
+    if ending == "reset":
         reset(connection)
-    elif how == "closed":
+    elif ending == "closed":
         connection.close()
-    elif how == "half-closed":
+    elif ending == "half-closed":
         connection.shutdown(socket.SHUT_WR)
     at = offset_of(api, opened)  # makes this client the next writer
     assert 5 * MIB <= at <= 6 * MIB

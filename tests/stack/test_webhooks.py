@@ -27,67 +27,67 @@ def telling_stack(installations):
 
 
 @pytest.fixture
-def told(telling_stack):
+def listen(telling_stack):
     """Subscribe a receiver; return (API client, receiver, secret)."""
     made = []
 
     with telling_stack.client() as client:
 
         def subscribe(*answers, events=("job.completed",)):
-            there = Receiver(*answers)
-            made.append(there)
-            url = f"{there.url}/{uuid.uuid4().hex}"
+            server = Receiver(*answers)
+            made.append(server)
+            url = f"{server.url}/{uuid.uuid4().hex}"
             body = {"url": url, "events": list(events)}
             hook = client.post("/api/v1/webhooks", json=body).json()
-            return client, there, hook
+            return client, server, hook
 
         yield subscribe
         for hook in client.get("/api/v1/webhooks").json()["data"]:
             client.delete(f"/api/v1/webhooks/{hook['id']}")
-    for there in made:
-        there.stop()
+    for server in made:
+        server.stop()
 
 
 @pytest.mark.smoke
-def test_the_end_of_a_job_is_told_within_seconds_and_verified(told):
-    client, there, hook = told()
+def test_the_end_of_a_job_is_told_within_seconds_and_verified(listen):
+    client, server, hook = listen()
     pk = create(client, "echo", message="hi")
-    wait_until(lambda: there.got, what="the message")
-    headers, body = there.got[0]
+    wait_until(lambda: server.got, what="the message")
+    headers, body = server.got[0]
     event = webhooks.verify(body, headers, hook["secret"])
     assert (event["type"], event["data"]["id"]) == ("job.completed", pk)
     assert event["data"]["output"] == {"message": "hi"}
     assert client.get(event["data"]["urls"]["self"]).json()["status"] == "COMPLETED"
 
 
-def test_a_job_names_its_own_address(told, telling_stack):
-    client, there, _ = told()
+def test_a_job_names_its_own_address(listen, telling_stack):
+    client, server, _ = listen()
     body = {
         "endpoint": "echo",
         "input": {"message": "hi"},
-        "webhook": {"url": f"{there.url}/own", "events": ["job.started"]},
+        "webhook": {"url": f"{server.url}/own", "events": ["job.started"]},
     }
     pk = client.post("/api/v1/jobs", json=body).json()["id"]
     own = lambda: [  # noqa: E731
-        json.loads(b) for _, b in there.got if json.loads(b)["type"] == "job.started"
+        json.loads(b) for _, b in server.got if json.loads(b)["type"] == "job.started"
     ]
     wait_until(own, what="the message")
     assert own()[0]["data"]["id"] == pk
 
 
-def test_a_message_on_its_way_survives_the_death_of_all_tasks(told, telling_stack):
-    client, there, hook = told(lambda _: time.sleep(3), 200)
+def test_a_message_on_its_way_survives_the_death_of_all_tasks(listen, telling_stack):
+    client, server, hook = listen(lambda _: time.sleep(3), 200)
     create(client, "echo", message="hi")
-    wait_until(lambda: there.got, what="the first try")
+    wait_until(lambda: server.got, what="the first try")
     telling_stack.kill("tasks")
-    wait_until(lambda: len(there.got) >= 2, what="another try")
-    assert len({headers["webhook-id"] for headers, _ in there.got}) == 1
+    wait_until(lambda: len(server.got) >= 2, what="another try")
+    assert len({headers["webhook-id"] for headers, _ in server.got}) == 1
     path = f"/api/v1/webhooks/{hook['id']}/deliveries?status=delivered"
     wait_until(lambda: client.get(path).json()["data"], what="it is delivered")
 
 
-def test_a_receiver_that_is_restarted_gets_it_after_all(told, telling_stack):
-    client, _there, hook = told(503, 503, 200)
+def test_a_receiver_that_is_restarted_gets_it_after_all(listen, telling_stack):
+    client, _server, hook = listen(503, 503, 200)
     pk = create(client, "echo", message="hi")
     until(client, pk, "COMPLETED")
     path = f"/api/v1/webhooks/{hook['id']}/deliveries"
@@ -97,8 +97,8 @@ def test_a_receiver_that_is_restarted_gets_it_after_all(told, telling_stack):
     assert [one["status_code"] for one in delivery["tries"]] == [503, 503, 200]
 
 
-def test_a_receiver_that_is_gone_is_told_nothing_more(told):
-    client, _there, hook = told(410)
+def test_a_receiver_that_is_gone_is_told_nothing_more(listen):
+    client, _server, hook = listen(410)
     create(client, "echo", message="hi")
     path = f"/api/v1/webhooks/{hook['id']}"
     wait_until(lambda: not client.get(path).json()["is_active"], what="it is off")

@@ -186,12 +186,12 @@ def test_where_git_refuses_all_is_as_before(house, hook):
 
 
 def test_make_means_it_only_with_go():
-    def said(*words):
+    def last_line(*words):
         command = ["make", "--dry-run", "--no-print-directory", "release"]
         command += ["VERSION=9.9.9", *words]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         return done.stdout.splitlines()[-1]
 
-    assert said().endswith('tools.release  -- "9.9.9"')
-    assert said("GO=1").endswith('tools.release --go -- "9.9.9"')
-    assert said("GO=0") == said()
+    assert last_line().endswith('tools.release  -- "9.9.9"')
+    assert last_line("GO=1").endswith('tools.release --go -- "9.9.9"')
+    assert last_line("GO=0") == last_line()

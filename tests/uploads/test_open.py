@@ -38,19 +38,19 @@ def begin(call, size=10, **more):
 
 
 def test_without_a_bucket_bytes_go_by_tus(call):
-    told = begin(call).json()
-    assert (told["method"], told["status"]) == ("tus", "uploading")
-    assert told["url"] == f"/uploads/tus/{told['id']}"
+    opened = begin(call).json()
+    assert (opened["method"], opened["status"]) == ("tus", "uploading")
+    assert opened["url"] == f"/uploads/tus/{opened['id']}"
 
 
 def test_with_one_they_go_in_parts(call, s3):
-    told = begin(call).json()
-    assert (told["method"], told["part_count"]) == ("s3_multipart", 1)
-    signed = call("POST", f"{told['url']}/sign", {"numbers": [1]}).json()
+    opened = begin(call).json()
+    assert (opened["method"], opened["part_count"]) == ("s3_multipart", 1)
+    signed = call("POST", f"{opened['url']}/sign", {"numbers": [1]}).json()
     [part] = signed["parts"]
     assert httpx.put(part["url"], content=b"0123456789", trust_env=False).is_success
-    assert call("GET", told["url"]).json()["parts"] == [{"number": 1, "size": 10}]
-    done = call("POST", f"{told['url']}/complete", {})
+    assert call("GET", opened["url"]).json()["parts"] == [{"number": 1, "size": 10}]
+    done = call("POST", f"{opened['url']}/complete", {})
     assert done.json()["status"] == "ready"
 
 
@@ -68,9 +68,9 @@ def test_nobody_finds_the_files_of_others(call):
     Upload.objects.update(fingerprint=PRINT)
     uploads.open_upload(owner=bob, filename="x", size=len(PNG), fingerprint=PRINT)
     sha256 = hashlib.sha256(PNG).hexdigest()
-    told = begin(call, size=len(PNG), fingerprint=PRINT, sha256=sha256).json()
-    assert "deduplicated" not in told
-    assert told["received"] == 0
+    opened = begin(call, size=len(PNG), fingerprint=PRINT, sha256=sha256).json()
+    assert "deduplicated" not in opened
+    assert opened["received"] == 0
 
 
 def test_a_file_that_may_be_here_is_worth_hashing_and_one_that_is_here_is_not_sent(
@@ -80,8 +80,8 @@ def test_a_file_that_may_be_here_is_worth_hashing_and_one_that_is_here_is_not_se
     Upload.objects.update(fingerprint=PRINT)
     size, sha256 = len(PNG), hashlib.sha256(PNG).hexdigest()
     assert begin(call, size=size, fingerprint=PRINT).json() == {"may_be_known": True}
-    told = begin(call, size=size, fingerprint=PRINT, sha256=sha256).json()
-    assert (told["id"], told["deduplicated"]) == (str(upload.pk), True)
+    known = begin(call, size=size, fingerprint=PRINT, sha256=sha256).json()
+    assert (known["id"], known["deduplicated"]) == (str(upload.pk), True)
     changed = begin(call, size=size, fingerprint=PRINT, sha256="0" * 64).json()
     assert changed["status"] == "uploading"
 
@@ -118,14 +118,14 @@ def test_nonsense_is_422_and_opens_nothing(call, body):
 
 @pytest.mark.parametrize("numbers", [None, [], ["1"], [True], [0], [2], "1"])
 def test_only_parts_of_the_file_are_signed(call, s3, numbers):
-    told = begin(call).json()
-    answer = call("POST", f"{told['url']}/sign", {"numbers": numbers})
+    opened = begin(call).json()
+    answer = call("POST", f"{opened['url']}/sign", {"numbers": numbers})
     assert answer.status_code == 422
 
 
 def test_b42_somebody_elses_upload_is_not_there(call, s3):
-    theirs = uploads.open_upload(owner=make_user("bob"), filename="x", size=5)
-    path = f"/uploads/s3/multipart/{theirs.pk}"
+    foreign = uploads.open_upload(owner=make_user("bob"), filename="x", size=5)
+    path = f"/uploads/s3/multipart/{foreign.pk}"
     assert call("GET", path).status_code == 404
     assert call("DELETE", path).status_code == 404
     assert call("POST", f"{path}/sign", {"numbers": [1]}).status_code == 404
@@ -135,12 +135,12 @@ def test_b42_somebody_elses_upload_is_not_there(call, s3):
 
 
 def test_an_upload_that_a_job_needs_is_not_deleted(call, s3):
-    told = begin(call).json()
+    opened = begin(call).json()
     job = make_job("IN_PROGRESS")
     job.uploads.add(Upload.objects.get())
-    assert call("DELETE", told["url"]).status_code == 409
+    assert call("DELETE", opened["url"]).status_code == 409
     job.uploads.clear()
-    assert call("DELETE", told["url"]).status_code == 204
+    assert call("DELETE", opened["url"]).status_code == 204
     assert not Upload.objects.exists()
 
 
@@ -164,8 +164,8 @@ def test_strangers_are_401(client):
 def test_a_client_of_parts_is_told_where_there_is_no_bucket(call):
     answer = call("POST", "/uploads/s3/multipart", {"filename": "a", "size": 5})
     assert (answer.status_code, answer.json()["code"]) == (409, "tus")
-    told = uploads.open_upload(owner=make_user(), filename="x", size=5, to=LOCAL)
-    path = f"/uploads/s3/multipart/{told.pk}"
+    upload = uploads.open_upload(owner=make_user(), filename="x", size=5, to=LOCAL)
+    path = f"/uploads/s3/multipart/{upload.pk}"
     assert call("POST", f"{path}/sign", {"numbers": [1]}).status_code == 409
 
 

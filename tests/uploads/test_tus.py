@@ -137,8 +137,8 @@ def test_delete_answers_204_and_the_upload_is_gone(call):
 
 
 def test_an_upload_of_somebody_else_is_404(call):
-    theirs = uploads.open_upload(owner=make_user("bob"), filename="x", size=5)
-    url = f"/uploads/tus/{theirs.pk}"
+    foreign = uploads.open_upload(owner=make_user("bob"), filename="x", size=5)
+    url = f"/uploads/tus/{foreign.pk}"
     assert call("HEAD", url, TUS).status_code == 404
     assert call("DELETE", url, TUS).status_code == 404
     assert patch(call, url, 0, b"x").status_code == 404

@@ -18,8 +18,8 @@ def browser(client):
 
 
 def new_key(browser, **fields):
-    told = {"name": "backup", "scopes": ["jobs:read", "jobs:write"], **fields}
-    return browser.post("/account/keys/", told)
+    form = {"name": "backup", "scopes": ["jobs:read", "jobs:write"], **fields}
+    return browser.post("/account/keys/", form)
 
 
 def test_a_key_is_shown_once_and_works(browser, client):

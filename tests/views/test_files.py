@@ -141,10 +141,10 @@ def test_a_file_in_the_bucket_is_a_redirect_that_serves_it_safely(client, s3):
     answer = get(client, upload)
     assert answer.status_code == 302
     assert "no-store" in answer["Cache-Control"]
-    there = httpx.get(answer["Location"], trust_env=False)
-    assert there.content == b"<html><script>"
-    assert there.headers["content-type"] == "application/octet-stream"
-    assert there.headers["content-disposition"].startswith("attachment")
+    served = httpx.get(answer["Location"], trust_env=False)
+    assert served.content == b"<html><script>"
+    assert served.headers["content-type"] == "application/octet-stream"
+    assert served.headers["content-disposition"].startswith("attachment")
 
 
 def test_a_bucket_that_is_away_is_told_and_is_no_crash(client, s3, settings):

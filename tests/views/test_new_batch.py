@@ -29,9 +29,9 @@ def alice(client):
 def send(alice):
     """Send the form of an endpoint; return the answer."""
 
-    def post(schema=WORDS, look=False, **told):
+    def post(schema=WORDS, look=False, **fields):
         endpoint = make_endpoint("words", input_schema=schema)
-        data = {f"batch-{name}": value for name, value in told.items()}
+        data = {f"batch-{name}": value for name, value in fields.items()}
         inputs = data.pop("batch-inputs", {})
         data |= {f"input-{name}": value for name, value in inputs.items()}
         data |= {"look": "1"} if look else {}
@@ -68,8 +68,8 @@ def test_a_pasted_list_is_text_or_json_and_shares_the_rest(send):
 def test_dropped_files_are_one_item_each(send):
     files = [make_upload(), make_upload()]
     dropped = "".join(f"upload:{one.pk}\n" for one in files)
-    told = {"inputs": {"style": "cover"}, "name": "pictures"}
-    batch = made(send(SCHEMA, source="dropped", dropped=dropped, **told))
+    fields = {"inputs": {"style": "cover"}, "name": "pictures"}
+    batch = made(send(SCHEMA, source="dropped", dropped=dropped, **fields))
     assert batch.name == "pictures"
     assert inputs_of(batch) == [
         {"media": f"upload:{one.pk}", "style": "cover"} for one in files
@@ -86,8 +86,8 @@ def test_files_in_a_bucket_are_items(send, s3):
     for name in ("a.mp4", "b.txt", "c.mp4"):
         s3.client.put_object(Bucket=s3.bucket, Key=f"clips/{name}", Body=b"x")
     base = f"s3://{s3.bucket}/clips/"
-    told = {"includes": "**.mp4 **.mov", "excludes": "**/c*"}
-    batch = made(send(SCHEMA, source="bucket", s3_paths=base, **told))
+    fields = {"includes": "**.mp4 **.mov", "excludes": "**/c*"}
+    batch = made(send(SCHEMA, source="bucket", s3_paths=base, **fields))
     assert inputs_of(batch) == [{"media": f"{base}a.mp4"}]
 
 
@@ -101,21 +101,21 @@ def test_the_bucket_is_offered_where_there_is_one(alice, settings):
 
 
 def test_a_batch_handler_takes_groups_and_a_config(send):
-    told = {"pasted": '1\n{"a": 2}\nthree', "batch_size": "2", "config": '{"x": [1]}'}
-    batch = made(send(PAYLOAD, source="pasted", **told))
+    fields = {"pasted": '1\n{"a": 2}\nthree', "batch_size": "2", "config": '{"x": [1]}'}
+    batch = made(send(PAYLOAD, source="pasted", **fields))
     assert (batch.batch_size, batch.config) == (2, {"x": [1]})
     assert batch.has_completion
     assert inputs_of(batch) == [{"payload": ["1", {"a": 2}]}, {"payload": ["three"]}]
 
 
 def test_limits_are_kept(send):
-    told = {"workers": "3", "max_attempts": "2", "timeout": "10"}
-    batch = made(send(source="pasted", pasted="x", **told))
+    fields = {"workers": "3", "max_attempts": "2", "timeout": "10"}
+    batch = made(send(source="pasted", pasted="x", **fields))
     assert (batch.in_flight, batch.max_attempts, batch.timeout_seconds) == (3, 2, 600)
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("fields", "words"),
     [
         ({"source": "pasted"}, "Say what runs."),
         ({"source": "dropped"}, "Choose at least one file."),
@@ -131,8 +131,8 @@ def test_limits_are_kept(send):
         ({"source": "pasted", "pasted": "x", "workers": "0"}, "greater than or equal"),
     ],
 )
-def test_a_mistake_is_told_and_makes_nothing(send, told, words):
-    answer = send(SCHEMA, **told)
+def test_a_mistake_is_told_and_makes_nothing(send, fields, words):
+    answer = send(SCHEMA, **fields)
     assert answer.status_code == 422
     assert words in text(answer)
     assert not Batch.objects.exists()

@@ -41,14 +41,14 @@ def test_the_form_comes_from_the_schema(alice):
 
 def test_presets_fill_the_form_in_and_the_licence_is_told(alice):
     presets = [{"title": "Bold & big", "input": {"style": "<b>"}}, {"title": 3}, "x"]
-    told = {"x-presets": presets, "x-licence": "MIT, by them"}
-    make_endpoint(input_schema={**SCHEMA, **told})
+    extras = {"x-presets": presets, "x-licence": "MIT, by them"}
+    make_endpoint(input_schema={**SCHEMA, **extras})
     page = text(alice.get("/new/blur/"))
     assert page.count("data-preset") == 1
     assert "preset=Bold%20%26%20big" in page
     assert "MIT, by them" in page
     presets[0]["input"] = {"style": SCHEMA["properties"]["style"]["enum"][1]}
-    make_endpoint(slug="b", input_schema={**SCHEMA, **told})
+    make_endpoint(slug="b", input_schema={**SCHEMA, **extras})
     [chosen] = re.findall(
         r'value="([^"]+)"[^>]*checked', text(alice.get("/new/b/?preset=Bold %26 big"))
     )
@@ -186,5 +186,5 @@ def test_what_looks_like_code_is_text_on_every_page(alice):
     assert "<img onerror" not in page
     assert "&lt;/script&gt;" in page
     assert "__proto__" in page
-    told = alice.get(f"/api/v1/jobs/{job.pk}").json()
-    assert told["input"] == told["metadata"] == evil
+    shown = alice.get(f"/api/v1/jobs/{job.pk}").json()
+    assert shown["input"] == shown["metadata"] == evil

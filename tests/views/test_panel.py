@@ -59,9 +59,9 @@ def made():
     )
 
 
-def act(boss, endpoint, action, **told):
+def act(boss, endpoint, action, **fields):
     url = f"/admin/jobs/endpoint/{endpoint.pk}/operate/{action}/"
-    return text(boss.post(url, told, follow=True))
+    return text(boss.post(url, fields, follow=True))
 
 
 # --- dashboard ------------------------------------------------------------------------
@@ -96,12 +96,12 @@ def test_an_empty_dashboard_says_what_to_do(boss):
 def test_the_dashboard_shows_jobs_workers_times_money_and_failures(boss):
     fill(20)
     alerts.open_alert("balance_low", "The balance is $1.", "Top up.", subject="KEY")
-    found = dashboard.dashboard()
-    assert sum(found.ended.lines["completed"]) == 20
-    assert found.success_percent == pytest.approx(95.2)
-    assert max(v or 0 for v in found.workers.lines["running"]) == 2
-    assert max(v or 0 for v in found.times.lines["run_p95"]) == 10
-    assert found.spent_today == pytest.approx(20 * 10 * 0.00031)
+    summary = dashboard.dashboard()
+    assert sum(summary.ended.lines["completed"]) == 20
+    assert summary.success_percent == pytest.approx(95.2)
+    assert max(v or 0 for v in summary.workers.lines["running"]) == 2
+    assert max(v or 0 for v in summary.times.lines["run_p95"]) == 10
+    assert summary.spent_today == pytest.approx(20 * 10 * 0.00031)
     page = text(boss.get("/admin/"))
     assert "no weights" in page
     assert "The balance is $1." in page
@@ -140,17 +140,17 @@ def test_local_endpoints_of_one_queue_show_their_workers_once():
     for slug in ("a", "b"):
         endpoint = make_endpoint(slug, kind="local", queue="shared", runpod_id="")
         HealthSample.objects.create(endpoint=endpoint, idle=1, in_queue=4)
-    found = dashboard.dashboard()
-    assert max(v or 0 for v in found.workers.lines["idle"]) == 1
-    assert max(v or 0 for v in found.workers.lines["in_queue"]) == 8
+    summary = dashboard.dashboard()
+    assert max(v or 0 for v in summary.workers.lines["idle"]) == 1
+    assert max(v or 0 for v in summary.workers.lines["in_queue"]) == 8
 
 
 def test_a_total_is_there_although_its_jobs_are_deleted():
     fill(5)
     Job.objects.all().delete()
-    found = dashboard.dashboard("7d")
-    assert found.completed == 5
-    assert found.spent == pytest.approx(5 * 10 * 0.00031)
+    summary = dashboard.dashboard("7d")
+    assert summary.completed == 5
+    assert summary.spent == pytest.approx(5 * 10 * 0.00031)
 
 
 # --- one endpoint ---------------------------------------------------------------------
@@ -181,8 +181,8 @@ def test_every_button_does_what_it_says_and_is_written_down(boss, graphql_accoun
     assert "Made anew" in act(boss, endpoint, "recreate")
     assert Endpoint.objects.get().runpod_id != old
     assert "Deleted at RunPod" in act(boss, endpoint, "delete")
-    said = AuditEntry.objects.exclude(user=None).values_list("action", flat=True)
-    assert set(said) == {
+    actions = AuditEntry.objects.exclude(user=None).values_list("action", flat=True)
+    assert set(actions) == {
         *("purged", "paused", "woken", "released", "recreated"),
         "deleted_at_runpod",
     }
@@ -240,13 +240,13 @@ def test_the_wizard_looks_first_and_makes_then(boss, graphql_account):
 
 
 def test_a_tier_that_is_new_at_runpod_is_added_under_gpu_prices(boss, graphql_account):
-    told = {
+    form = {
         "pool": "HOPPER_141",
         "title": "H200",
         "vram_gb": 141,
         "per_second": "0.0011",
     }
-    boss.post("/admin/jobs/gpuprice/add/", told)
+    boss.post("/admin/jobs/gpuprice/add/", form)
     url = "/admin/jobs/endpoint/provision/"
     assert "HOPPER_141 · 141 GB · H200 · $0.00110/s" in text(boss.get(url))
     boss.post(url, {**FORM, "gpu_ids": ["HOPPER_141", "AMPERE_80"], "make": ""})
@@ -286,9 +286,9 @@ def test_volumes_are_grown_and_spare_ones_deleted_on_the_account_page(
     assert "New size of upscale-models in GB" in page
     assert page.count("Nothing brings it back.") == 1
 
-    def post(act, **told):
+    def post(act, **fields):
         url = f"/admin/jobs/endpoint/volumes/{act}/"
-        return text(boss.post(url, {"key_name": "", **told}, follow=True))
+        return text(boss.post(url, {"key_name": "", **fields}, follow=True))
 
     assert "old has 70 GB." in post("grow", id=spare.id, size_gb="70")
     assert "can only grow: give 71" in post("grow", id=spare.id, size_gb="much")
@@ -331,33 +331,33 @@ def test_every_list_and_form_opens(boss):
 
 
 def test_held_jobs_move_to_another_endpoint_and_others_say_what_to_do(boss):
-    here, there = make_endpoint("here"), make_endpoint("there")
+    here, target = make_endpoint("here"), make_endpoint("there")
     picky = make_endpoint("picky", input_schema={"required": ["media"]})
     held = make_job(endpoint=here)
     queued = make_job("IN_QUEUE", endpoint=here)
-    told = {"action": "move", "_selected_action": [held.pk, queued.pk]}
+    form = {"action": "move", "_selected_action": [held.pk, queued.pk]}
     url = "/admin/jobs/job/"
-    assert "Choose the endpoint" in text(boss.post(url, told, follow=True))
-    page = text(boss.post(url, {**told, "endpoint": picky.pk}, follow=True))
+    assert "Choose the endpoint" in text(boss.post(url, form, follow=True))
+    page = text(boss.post(url, {**form, "endpoint": picky.pk}, follow=True))
     assert "required" in page
-    page = text(boss.post(url, {**told, "endpoint": there.pk}, follow=True))
+    page = text(boss.post(url, {**form, "endpoint": target.pk}, follow=True))
     assert f"{held} moved to There" in page
     assert "run it again there" in page
     held.refresh_from_db()
     queued.refresh_from_db()
-    assert (held.endpoint, queued.endpoint) == (there, here)
+    assert (held.endpoint, queued.endpoint) == (target, here)
 
 
 def test_a_price_counts_from_the_moment_it_is_saved(boss):
     endpoint = make_endpoint(remote={"gpu_ids": ["ADA_80_PRO"]})
     assert costs.price_of(endpoint) is None
-    told = {
+    form = {
         "pool": "ADA_80_PRO",
         "title": "H100",
         "vram_gb": 80,
         "per_second": "0.00116",
     }
-    boss.post("/admin/jobs/gpuprice/ADA_80_PRO/change/", told)
+    boss.post("/admin/jobs/gpuprice/ADA_80_PRO/change/", form)
     assert GpuPrice.objects.get(pool="ADA_80_PRO").per_second
     assert float(costs.price_of(endpoint)) == 0.00116
 

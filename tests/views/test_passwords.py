@@ -40,13 +40,13 @@ def link():
 def choose(client, path, first=NEW, second=NEW):
     form = client.get(path, follow=True)
     url = form.redirect_chain[-1][0] if form.redirect_chain else path
-    told = {"new_password1": first, "new_password2": second}
-    return client.post(url, told, follow=True)
+    fields = {"new_password1": first, "new_password2": second}
+    return client.post(url, fields, follow=True)
 
 
 def can_sign_in(password, name="alice"):
-    told = {"username": name, "password": password}
-    return Client().post("/account/sign-in/", told).status_code == 302
+    form = {"username": name, "password": password}
+    return Client().post("/account/sign-in/", form).status_code == 302
 
 
 def test_a_forgotten_password_is_chosen_anew_by_a_mailed_link(client, alice):
@@ -58,8 +58,8 @@ def test_a_forgotten_password_is_chosen_anew_by_a_mailed_link(client, alice):
     assert "Your new password is set" in page.content.decode()
     assert can_sign_in(NEW)
     assert not can_sign_in("alice-password")
-    told = AuditEntry.objects.values_list("action", "target")
-    assert set(told) == {
+    entries = AuditEntry.objects.values_list("action", "target")
+    assert set(entries) == {
         ("password_reset_sent", "alice"),
         ("password_reset", "alice"),
     }
@@ -210,12 +210,12 @@ def test_a_password_is_changed_by_who_knows_it(client, alice):
     client.force_login(alice)
     elsewhere = Client()
     elsewhere.force_login(alice)
-    told = {"old_password": "wrong", "new_password1": NEW, "new_password2": NEW}
-    wrong = client.post("/account/password/", told)
+    form = {"old_password": "wrong", "new_password1": NEW, "new_password2": NEW}
+    wrong = client.post("/account/password/", form)
     assert wrong.status_code == 422
     assert "incorrectly" in wrong.content.decode()
-    told["old_password"] = "alice-password"
-    page = client.post("/account/password/", told, follow=True).content.decode()
+    form["old_password"] = "alice-password"
+    page = client.post("/account/password/", form, follow=True).content.decode()
     assert "Your password is changed" in page
     assert can_sign_in(NEW)
     assert elsewhere.get("/jobs/").status_code == 302

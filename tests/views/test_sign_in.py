@@ -94,13 +94,13 @@ def test_an_unknown_name_and_a_wrong_password_look_the_same(client):
 )
 def test_nobody_is_sent_away_after_signing_in(client, target):
     make_user()
-    told = {"username": "alice", "password": "alice-password", "next": target}
-    assert client.post(PATH, told).url == "/"
+    form = {"username": "alice", "password": "alice-password", "next": target}
+    assert client.post(PATH, form).url == "/"
 
 
 def test_one_is_sent_where_one_wanted_to_go(client):
     job = make_job()
-    told = {"username": "alice", "password": "alice-password"}
+    form = {"username": "alice", "password": "alice-password"}
     path = f"/jobs/{job.pk}/"
     assert client.get(path).url == f"{PATH}?next={path}"
-    assert client.post(f"{PATH}?next={path}", told).url == path
+    assert client.post(f"{PATH}?next={path}", form).url == path

@@ -32,9 +32,9 @@ def test_files_are_listed_with_size_state_and_end(page):
 
 
 def test_files_of_others_are_not(page, client):
-    theirs = make_upload(owner=make_user("bob"), name="secret.mp4")
+    foreign = make_upload(owner=make_user("bob"), name="secret.mp4")
     assert "secret.mp4" not in page()
-    assert client.post(f"/uploads/{theirs.pk}/delete/").status_code == 404
+    assert client.post(f"/uploads/{foreign.pk}/delete/").status_code == 404
     assert Upload.objects.exists()
 
 

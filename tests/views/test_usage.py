@@ -13,8 +13,8 @@ from tests.factories import make_endpoint, make_key, make_user
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 
 
-def spend(amount, days=0, **told):
-    whose = {"user": make_user(), "endpoint": make_endpoint(), "jobs": 3, **told}
+def spend(amount, days=0, **changes):
+    whose = {"user": make_user(), "endpoint": make_endpoint(), "jobs": 3, **changes}
     day = now().date() - timedelta(days=days)
     Spend.objects.create(day=day, amount=Decimal(str(amount)), seconds=90, **whose)
 
@@ -27,13 +27,13 @@ def test_thirty_days_by_day_endpoint_and_key_and_nobody_elses(client):
     spend(99, user=make_user("bob"))
     Budget.objects.create(user=alice, amount=10)
     Budget.objects.create(user=make_user("bob"), amount=777)
-    found = usage.of(alice)
-    assert (found.today, len(found.days), found.most) == (
+    report = usage.of(alice)
+    assert (report.today, len(report.days), report.most) == (
         Decimal("2.5"),
         30,
         Decimal("2.5"),
     )
-    assert [row.name for row in found.keys] == ["In the browser", "nightly"]
+    assert [row.name for row in report.keys] == ["In the browser", "nightly"]
     client.force_login(alice)
     page = client.get("/account/usage/").content.decode()
     assert "$2.50" in page
@@ -55,9 +55,9 @@ def test_programs_ask_what_is_left(client):
     spend(4)
     Budget.objects.create(user=alice, amount=10)
     bearer = {"Authorization": f"Bearer {make_key(alice)}"}
-    told = client.get("/api/v1/me", headers=bearer).json()
-    assert told["spent_today"] == 4
-    assert told["budgets"] == [
+    answer = client.get("/api/v1/me", headers=bearer).json()
+    assert answer["spent_today"] == 4
+    assert answer["budgets"] == [
         {"amount": 10, "period": "month", "endpoint": None, "left": 6}
     ]
 
@@ -74,10 +74,10 @@ def test_what_an_operator_changes_in_forms_is_written_down(client):
         {"period": "day", "amount": 9, "warn_percent": 80},
     )
     client.post(f"/admin/jobs/budget/{budget.pk}/delete/", {"post": "yes"})
-    said = list(
+    entries = list(
         AuditEntry.objects.order_by("pk").values_list("action", "user__username")
     )
-    assert said == [
+    assert entries == [
         ("budget_added", "boss"),
         ("budget_changed", "boss"),
         ("budget_deleted", "boss"),

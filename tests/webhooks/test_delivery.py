@@ -31,11 +31,11 @@ def fail(job):
 
 
 def test_an_end_is_told_signed_as_the_standard_says(receiver, deliver):
-    there = receiver()
-    hook = subscribe(there.url)
+    server = receiver()
+    hook = subscribe(server.url)
     fail(make_job("IN_PROGRESS"))
     deliver()
-    ((headers, body),) = there.got
+    ((headers, body),) = server.got
     message = Standard(hook.secret).verify(body, headers)
     assert message["type"] == "job.failed"
     assert message["data"]["error"]["code"] == "worker_error"
@@ -49,23 +49,23 @@ def test_an_end_is_told_signed_as_the_standard_says(receiver, deliver):
 
 
 def test_a_failure_is_tried_again_with_the_same_id(receiver, deliver):
-    there = receiver(500, (502, {}, b"not yet"), 204)
-    subscribe(there.url)
+    server = receiver(500, (502, {}, b"not yet"), 204)
+    subscribe(server.url)
     fail(make_job("IN_PROGRESS"))
     deliver()
-    ids = {headers["webhook-id"] for headers, _ in there.got}
-    assert len(there.got) == 3
+    ids = {headers["webhook-id"] for headers, _ in server.got}
+    assert len(server.got) == 3
     assert len(ids) == 1
-    assert len({body for _, body in there.got}) == 1
+    assert len({body for _, body in server.got}) == 1
     log = list(DeliveryTry.objects.values_list("number", "status_code", "answer"))
     assert log == [(1, 500, "thanks"), (2, 502, "not yet"), (3, 204, "")]
     assert Delivery.objects.get().status == "delivered"
-    assert Webhook.objects.get(url=there.url).failing_since is None
+    assert Webhook.objects.get(url=server.url).failing_since is None
 
 
 def test_after_the_last_try_it_is_failed_and_can_be_sent_again(receiver, deliver):
-    there = receiver(500, 500, 500, 200)
-    subscribe(there.url)
+    server = receiver(500, 500, 500, 200)
+    subscribe(server.url)
     fail(make_job("IN_PROGRESS"))
     deliver()
     delivery = Delivery.objects.get()
@@ -74,7 +74,7 @@ def test_after_the_last_try_it_is_failed_and_can_be_sent_again(receiver, deliver
     deliver()
     delivery.refresh_from_db()
     assert delivery.status == "delivered"
-    assert len({headers["webhook-id"] for headers, _ in there.got}) == 1
+    assert len({headers["webhook-id"] for headers, _ in server.got}) == 1
     assert [one.number for one in delivery.log.all()] == [1, 2, 3, 4]
 
 
@@ -91,8 +91,8 @@ def test_the_schedule_takes_three_days_and_scatters(settings):
 
 
 def test_retry_after_is_heard(receiver, deliver):
-    there = receiver((429, {"Retry-After": "600"}, b""))
-    subscribe(there.url)
+    server = receiver((429, {"Retry-After": "600"}, b""))
+    subscribe(server.url)
     fail(make_job("IN_PROGRESS"))
     deliver(lambda: DeliveryTry.objects.exists())
     assert Delivery.objects.get().due_at > now() + timedelta(seconds=500)
@@ -149,8 +149,8 @@ def test_an_endless_answer_is_read_no_further_than_needed(receiver, deliver):
 def test_a_redirect_is_not_followed(receiver, deliver, settings):
     settings.JOBS_WEBHOOK_PAUSES_SECONDS = []
     other = receiver()
-    there = receiver((307, {"Location": other.url}, b""))
-    subscribe(there.url)
+    server = receiver((307, {"Location": other.url}, b""))
+    subscribe(server.url)
     fail(make_job("IN_PROGRESS"))
     deliver()
     assert other.got == []
@@ -159,25 +159,25 @@ def test_a_redirect_is_not_followed(receiver, deliver, settings):
 
 def test_410_disables_at_once_and_drops_what_waits(receiver, deliver, settings):
     settings.JOBS_WEBHOOK_RECEIVER_MAX = 1
-    there = receiver(410)
-    hook = subscribe(there.url)
+    server = receiver(410)
+    hook = subscribe(server.url)
     for _ in range(3):
         fail(make_job("IN_PROGRESS"))
     deliver()
     hook.refresh_from_db()
     assert (hook.is_active, "410" in hook.disabled_reason) == (False, True)
-    assert len(there.got) == 1
+    assert len(server.got) == 1
     assert set(Delivery.objects.values_list("status", flat=True)) == {"failed"}
     fail(make_job("IN_PROGRESS"))
     deliver()
-    assert len(there.got) == 1
+    assert len(server.got) == 1
     subscriptions.change(hook, is_active=True)
     assert (hook.is_active, hook.disabled_reason) == (True, "")
 
 
 def test_five_days_of_failure_disable(receiver, deliver):
-    there = receiver(500)
-    hook = subscribe(there.url)
+    server = receiver(500)
+    hook = subscribe(server.url)
     Webhook.objects.update(failing_since=now() - timedelta(days=5, minutes=1))
     fail(make_job("IN_PROGRESS"))
     deliver()
@@ -187,20 +187,20 @@ def test_five_days_of_failure_disable(receiver, deliver):
 
 
 def test_a_private_address_is_never_sent_to(receiver, deliver, settings):
-    there = receiver()
-    subscribe(there.url)
+    server = receiver()
+    subscribe(server.url)
     settings.JOBS_EGRESS_ALLOW = []
     settings.JOBS_WEBHOOK_PAUSES_SECONDS = []
     fail(make_job("IN_PROGRESS"))
     deliver()
-    assert there.got == []
+    assert server.got == []
     assert DeliveryTry.objects.get().error.startswith("Not sent: ")
 
 
 def test_a_receiver_that_is_down_is_tried_until_it_is_back(deliver, receiver):
-    there = receiver()
-    there.stop()
-    subscribe(there.url)
+    server = receiver()
+    server.stop()
+    subscribe(server.url)
     fail(make_job("IN_PROGRESS"))
     deliver()
     delivery = Delivery.objects.get()
@@ -234,69 +234,71 @@ def test_a_slow_receiver_holds_up_nobody_else(receiver, deliver, settings):
 
 
 def test_only_wanted_events_are_told(receiver, deliver):
-    some, every = receiver(), receiver()
-    subscribe(some.url, "job.started")
+    picky, every = receiver(), receiver()
+    subscribe(picky.url, "job.started")
     subscribe(every.url)
     job = jobs.create(owner=make_user(), endpoint=make_endpoint(), input={"a": 1})
     assert jobs.request_cancel(job)
     other = make_job("IN_QUEUE")
     assert other.advance(JobStatus.IN_PROGRESS, by=Actor.SYNC)
     deliver()
-    kinds = [[json.loads(body)["type"] for _, body in one.got] for one in (some, every)]
+    kinds = [
+        [json.loads(body)["type"] for _, body in one.got] for one in (picky, every)
+    ]
     assert kinds[0] == ["job.started"]
     assert sorted(kinds[1]) == ["job.cancelled", "job.queued", "job.started"]
 
 
 def test_other_peoples_jobs_are_not_told(receiver, deliver):
-    there = receiver()
-    subscribe(there.url)
+    server = receiver()
+    subscribe(server.url)
     fail(make_job("IN_PROGRESS", owner=make_user("bob")))
     deliver()
-    assert there.got == []
+    assert server.got == []
     assert not Delivery.objects.exists()
 
 
 def test_a_job_may_name_its_own_address(receiver, deliver):
-    there = receiver()
+    server = receiver()
     job = jobs.create(
         owner=make_user(),
         endpoint=make_endpoint(),
         input={"a": 1},
-        webhook_url=there.url,
+        webhook_url=server.url,
     )
     assert jobs.request_cancel(job)
     deliver()
-    ((headers, body),) = there.got
+    ((headers, body),) = server.got
     secret = Webhook.of_jobs(make_user().pk).secret
     assert Standard(secret).verify(body, headers)["type"] == "job.cancelled"
 
 
 def test_after_a_rotation_both_secrets_hold_for_a_day(receiver, deliver):
-    there = receiver()
-    hook = subscribe(there.url)
+    server = receiver()
+    hook = subscribe(server.url)
     old = hook.secret
     webhooks.rotate_secret(hook)
     assert hook.secret != old
     webhooks.send_test(hook)
     deliver()
-    headers, body = there.got[0]
+    headers, body = server.got[0]
     for secret in (old, hook.secret):
         assert Standard(secret).verify(body, headers)["type"] == "webhook.test"
     Webhook.objects.update(rotated_at=now() - timedelta(days=1, seconds=1))
     webhooks.send_test(hook)
     deliver()
-    headers, body = there.got[1]
+    headers, body = server.got[1]
     assert Standard(hook.secret).verify(body, headers)
     with pytest.raises(WebhookVerificationError):
         Standard(old).verify(body, headers)
 
 
 def test_large_fields_are_left_out_and_named(receiver, deliver):
-    there = receiver()
-    subscribe(there.url)
+    server = receiver()
+    subscribe(server.url)
     fail(make_job("IN_PROGRESS", input={"text": "x" * 100_000}))
     deliver()
-    body = there.got[0][1]
+    body = server.got[0][1]
     data = json.loads(body)["data"]
     assert len(body) < 20_000
     assert (data["input"], data["omitted"]) == (None, ["input"])
@@ -324,8 +326,8 @@ def test_announcing_takes_a_constant_number_of_queries(
 def test_a_courier_that_dies_on_its_way_leaves_the_message_due(
     receiver, deliver, settings
 ):
-    there = receiver()
-    subscribe(there.url)
+    server = receiver()
+    subscribe(server.url)
     fail(make_job("IN_PROGRESS"))
     webhooks.announce()
     (taken,) = webhooks.claim(10, {})
@@ -334,7 +336,7 @@ def test_a_courier_that_dies_on_its_way_leaves_the_message_due(
     assert taken.due_at < later
     Delivery.objects.update(due_at=now())
     deliver()
-    ((headers, _),) = there.got
+    ((headers, _),) = server.got
     assert headers["webhook-id"] == taken.message_id
     assert Delivery.objects.get().tries == 2
 
@@ -358,8 +360,8 @@ def test_old_messages_are_forgotten():
 
 
 def test_the_end_of_a_batch_is_told_once(receiver, deliver):
-    some, other = receiver(), receiver()
-    subscribe(some.url, "batch.completed_with_failures")
+    matching, other = receiver(), receiver()
+    subscribe(matching.url, "batch.completed_with_failures")
     subscribe(other.url, "batch.completed")
     batch = make_batch([{"n": 1}, {"n": 2}])
     batches.feed()
@@ -370,7 +372,7 @@ def test_the_end_of_a_batch_is_told_once(receiver, deliver):
     batches.feed()
     deliver()
     assert other.got == []
-    [(_, body)] = some.got
+    [(_, body)] = matching.got
     message = json.loads(body)
     assert message["data"]["counts"]["failed"] == 2
     assert message["data"]["id"] == str(batch.pk)

@@ -54,7 +54,7 @@ class Hub(BaseHTTPRequestHandler):
 
     def api(self, path):
         if "/tree/" in path:
-            found = [
+            answer = [
                 {
                     "type": "file",
                     "path": name,
@@ -74,14 +74,14 @@ class Hub(BaseHTTPRequestHandler):
                 }
                 for name, content in FILES.items()
             ]
-            found = {
+            answer = {
                 "id": "org/model",
                 "sha": COMMIT,
                 "private": False,
                 "siblings": siblings,
             }
-            found |= {"downloads": 0, "likes": 0, "tags": []}
-        self.send(200, json.dumps(found).encode())
+            answer |= {"downloads": 0, "likes": 0, "tags": []}
+        self.send(200, json.dumps(answer).encode())
 
     def file(self, name, *, with_body):
         content = FILES[name]
@@ -124,8 +124,8 @@ def digest(content):
 def lfs(name, content):
     if not name.endswith(".bin"):
         return {}
-    told = {"size": len(content), "pointerSize": 130}
-    return {"lfs": {"oid": digest(content), "sha256": digest(content), **told}}
+    sizes = {"size": len(content), "pointerSize": 130}
+    return {"lfs": {"oid": digest(content), "sha256": digest(content), **sizes}}
 
 
 if __name__ == "__main__":

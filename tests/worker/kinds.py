@@ -47,25 +47,25 @@ class Plain(Runner):
     id, title, Inputs = "plain", "Plain", Inputs
 
     def run(self, inputs, job):
-        found = troubled(inputs)
+        trouble = troubled(inputs)
         began = time.monotonic()
         while step(inputs, job, began):
             time.sleep(0.05)
-        return found or file_of(job, "plain")
+        return trouble or file_of(job, "plain")
 
 
 class Async(Runner):
     id, title, Inputs = "async", "Async", Inputs
 
     async def run(self, inputs, job):
-        found = troubled(inputs)
+        trouble = troubled(inputs)
         began = time.monotonic()
         if inputs.do == "sleep":  # never looks whether it is wanted
             Path(inputs.mark).write_text("begun")
             await asyncio.sleep(600)
         while step(inputs, job, began):
             await asyncio.sleep(0.05)
-        return found or file_of(job, "async")
+        return trouble or file_of(job, "async")
 
 
 class Generator(Runner):
@@ -73,12 +73,12 @@ class Generator(Runner):
 
     def run(self, inputs, job):
         yield {"n": 1}
-        found = troubled(inputs)
+        trouble = troubled(inputs)
         began = time.monotonic()
         while step(inputs, job, began):
             time.sleep(0.05)
         yield {"n": 2}
-        return found or file_of(job, "generator")
+        return trouble or file_of(job, "generator")
 
 
 class AsyncGenerator(Runner):

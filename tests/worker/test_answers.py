@@ -42,9 +42,9 @@ class Pair:
     ],
 )
 def test_any_answer_becomes_json_that_every_reader_takes(value, safe):
-    found = json_safe(value)
-    assert found == safe
-    json.dumps(found, allow_nan=False).encode()
+    cleaned = json_safe(value)
+    assert cleaned == safe
+    json.dumps(cleaned, allow_nan=False).encode()
 
 
 def test_an_answer_without_an_end_is_an_error():

@@ -73,8 +73,8 @@ def handle(project):
         )
         text = done.stdout + done.stderr
         lines = [json.loads(one) for one in re.findall(r"^\{.*\}$", text, re.MULTILINE)]
-        found = re.search(r"run_job return: (.*)", text)
-        return done.returncode, found and found[1], lines, text
+        match = re.search(r"run_job return: (.*)", text)
+        return done.returncode, match and match[1], lines, text
 
     return run
 
@@ -91,12 +91,12 @@ def test_a_handler_gets_config_payload_id_and_its_own_files(handle):
 
 
 def test_the_example_of_the_contract_is_understood(handle):
-    told = json.loads((ROOT / "docs/examples/batch.json").read_text())
-    code, output, lines, text = handle(told)
+    example = json.loads((ROOT / "docs/examples/batch.json").read_text())
+    code, output, lines, text = handle(example)
     assert code == 0, text
-    assert str(told["payload"]) in output
-    assert str(told["_batch"]["config"]) in output
-    assert lines[0]["built"] == told["_batch"]["job_spec"]["job_id"]
+    assert str(example["payload"]) in output
+    assert str(example["_batch"]["config"]) in output
+    assert lines[0]["built"] == example["_batch"]["job_spec"]["job_id"]
 
 
 def test_logs_are_json_with_the_flattened_extra_and_reserved_names_stay(handle):

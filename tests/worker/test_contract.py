@@ -61,8 +61,8 @@ def test_what_an_envelope_lacks_is_empty(monkeypatch):
 def test_addresses_are_kept_without_the_last_slash(monkeypatch):
     monkeypatch.delenv("SLIPWAY_URL", raising=False)
     envelope = envelope_of(url="https://a.example/", bucket_url="https://b.example/")
-    ours = (envelope.url, envelope.public_url, envelope.bucket_url)
-    assert ours == ("https://a.example", "https://a.example", "https://b.example")
+    addresses = (envelope.url, envelope.public_url, envelope.bucket_url)
+    assert addresses == ("https://a.example", "https://a.example", "https://b.example")
 
 
 def test_without_an_envelope_there_is_none():

@@ -76,8 +76,8 @@ def test_a_video_is_anonymised_and_the_exit_code_is_zero(handle, media):
 
 @pytest.mark.parametrize("runner", ["anonymize", "cutout"])
 def test_the_picture_of_the_change_shows_before_and_after(handle, media, runner):
-    told = {"media": f"{media}/portrait.jpg", "preview": True}
-    code, folder, log = handle(told, SLIPWAY_RUNNER=runner)
+    job_input = {"media": f"{media}/portrait.jpg", "preview": True}
+    code, folder, log = handle(job_input, SLIPWAY_RUNNER=runner)
     assert code == 0, log
     [both] = folder.glob("*/outputs/preview.jpg")
     with Image.open(both) as picture, Image.open(media_file("portrait.jpg")) as source:
@@ -90,12 +90,12 @@ def test_the_picture_of_the_change_shows_before_and_after(handle, media, runner)
 
 
 def test_a_worker_without_use_for_its_configuration_says_so(handle, media):
-    told = {"media": f"{media}/portrait.jpg"}
+    job_input = {"media": f"{media}/portrait.jpg"}
     for wrong, words in {
         "[1]": "JSON object",
         "/no/such.json": "cannot be read",
     }.items():
-        code, _, log = handle(told, SLIPWAY_CONFIG=wrong)
+        code, _, log = handle(job_input, SLIPWAY_CONFIG=wrong)
         assert code == 1
         assert words in log
 

@@ -35,12 +35,12 @@ class Hub:
     def __init__(self, process, url):
         self.process, self.url = process, url
 
-    def script(self, **told):
-        httpx.post(f"{self.url}/_script", json=told, trust_env=False)
+    def script(self, **fields):
+        httpx.post(f"{self.url}/_script", json=fields, trust_env=False)
 
     def asked(self, what=""):
-        found = httpx.get(f"{self.url}/_asked", trust_env=False).json()
-        return [line for line in found if what in line]
+        lines = httpx.get(f"{self.url}/_asked", trust_env=False).json()
+        return [line for line in lines if what in line]
 
 
 @pytest.fixture
@@ -48,16 +48,16 @@ def hub():
     port = free_port()
     command = [sys.executable, "-m", "tests.worker.hub", str(port), str(SIZE)]
     process = subprocess.Popen(command, cwd=ROOT)
-    found = Hub(process, f"http://127.0.0.1:{port}")
+    server = Hub(process, f"http://127.0.0.1:{port}")
 
     def is_up():
         try:
-            return httpx.get(f"{found.url}/_asked", trust_env=False).is_success
+            return httpx.get(f"{server.url}/_asked", trust_env=False).is_success
         except httpx.TransportError:
             return False
 
     wait_until(is_up, 20)
-    yield found
+    yield server
     process.kill()
     process.wait()
 
@@ -69,10 +69,12 @@ def ensure(hub, tmp_path):
     volume.mkdir()
 
     def begin(name=f"org/model@{COMMIT}", settings=None, **environment):
-        told = json.dumps({"RESERVE_BYTES": 0, "WAIT_SECONDS": 0.1, **(settings or {})})
+        patched = json.dumps(
+            {"RESERVE_BYTES": 0, "WAIT_SECONDS": 0.1, **(settings or {})}
+        )
         code = ENSURE.format(handler=str(ROOT / "worker_handler"))
         return subprocess.Popen(
-            [sys.executable, "-c", code, name, told],
+            [sys.executable, "-c", code, name, patched],
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(tmp_path),
@@ -86,8 +88,8 @@ def ensure(hub, tmp_path):
             text=True,
         )
 
-    def run(*arguments, **told):
-        text, errors = begin(*arguments, **told).communicate(timeout=60)
+    def run(*arguments, **options):
+        text, errors = begin(*arguments, **options).communicate(timeout=60)
         lines = [
             line for line in text.splitlines() if line.startswith(("PATH", "FAILED"))
         ]
@@ -106,13 +108,13 @@ def folder(answer):
 
 
 def test_a_model_is_fetched_once_and_then_costs_no_request(ensure, hub):
-    found = folder(ensure())
-    assert sorted(path.name for path in found.iterdir()) == ["config.json", "model.bin"]
-    assert (found / "model.bin").stat().st_size == SIZE
+    model = folder(ensure())
+    assert sorted(path.name for path in model.iterdir()) == ["config.json", "model.bin"]
+    assert (model / "model.bin").stat().st_size == SIZE
     before = len(hub.asked())
-    assert folder(ensure()) == found
+    assert folder(ensure()) == model
     assert len(hub.asked()) == before
-    assert folder(ensure(HF_HUB_OFFLINE="1")) == found
+    assert folder(ensure(HF_HUB_OFFLINE="1")) == model
 
 
 def test_nothing_is_kept_twice(ensure):
@@ -133,15 +135,15 @@ def test_a_volume_that_is_too_small_is_an_error_before_the_first_byte(ensure, hu
 
 
 def test_a_damaged_file_is_noticed_and_mended(ensure, hub):
-    found = folder(ensure())
-    (found / "model.bin").resolve().write_bytes(b"cut")
+    model = folder(ensure())
+    (model / "model.bin").resolve().write_bytes(b"cut")
     assert (folder(ensure()) / "model.bin").stat().st_size == SIZE
 
 
 def test_a_file_that_came_wrong_is_fetched_again(ensure, hub):
     hub.script(wrong="model.bin", once=True)
-    found = folder(ensure())
-    assert (found / "model.bin").read_bytes()[:4] == bytes(range(4))
+    model = folder(ensure())
+    assert (model / "model.bin").read_bytes()[:4] == bytes(range(4))
 
 
 def test_a_file_that_stays_wrong_is_told(ensure, hub):
@@ -170,8 +172,8 @@ def test_the_lock_of_a_dead_worker_is_taken_over(ensure):
 
 
 def test_old_leftovers_of_dead_downloads_are_swept(ensure):
-    found = folder(ensure())
-    blobs = found.parent.parent / "blobs"
+    model = folder(ensure())
+    blobs = model.parent.parent / "blobs"
     old, new = blobs / "x.1.incomplete", blobs / "x.2.incomplete"
     for path in (old, new):
         path.write_bytes(b"rest")

@@ -62,22 +62,24 @@ def ended(process):
     ],
 )
 def test_the_exit_code_and_the_answer_of_a_test_input(start, do, code, words):
-    found, text = ended(start("--test_input", json.dumps({"input": {"do": do}})))
-    assert found == code, text
+    exit_code, text = ended(start("--test_input", json.dumps({"input": {"do": do}})))
+    assert exit_code == code, text
     assert words in text
 
 
 def test_a_mistake_in_the_input_is_named_by_its_field(start):
-    told = json.dumps({"input": {"seconds": "long", "x": 1}})
-    code, text = ended(start("--test_input", told))
+    test_input = json.dumps({"input": {"seconds": "long", "x": 1}})
+    code, text = ended(start("--test_input", test_input))
     assert code == 1
     assert "seconds: Input should be a valid number" in text
     assert "x: Extra inputs are not permitted" in text
 
 
 def test_an_answer_that_is_not_as_promised_is_a_bug_and_not_the_users(start):
-    told = {"input": {"do": "7"}}
-    code, text = ended(start("--test_input", json.dumps(told), runner="kinds:Typed"))
+    test_input = {"input": {"do": "7"}}
+    code, text = ended(
+        start("--test_input", json.dumps(test_input), runner="kinds:Typed")
+    )
     assert code == 0, text
     assert "{'number': 7}" in text
     code, text = ended(
@@ -88,8 +90,8 @@ def test_an_answer_that_is_not_as_promised_is_a_bug_and_not_the_users(start):
 
 
 def test_a_file_called_test_input_is_run_where_nothing_else_is_said(start, tmp_path):
-    told = {"id": "LOCAL-TEST", "input": {}}
-    (tmp_path / "test_input.json").write_text(json.dumps(told))
+    test_input = {"id": "LOCAL-TEST", "input": {}}
+    (tmp_path / "test_input.json").write_text(json.dumps(test_input))
     code, text = ended(start())
     assert code == 0, text
     assert "'said': 'plain'" in text
@@ -105,8 +107,8 @@ def test_a_file_called_test_input_is_run_where_nothing_else_is_said(start, tmp_p
 def test_a_generator_by_itself_answers_with_its_result_or_its_chunks(
     start, runner, words
 ):
-    told = json.dumps({"input": {}})
-    code, text = ended(start("--test_input", told, runner=f"kinds:{runner}"))
+    test_input = json.dumps({"input": {}})
+    code, text = ended(start("--test_input", test_input, runner=f"kinds:{runner}"))
     assert code == 0, text
     assert words in text
 
@@ -114,9 +116,9 @@ def test_a_generator_by_itself_answers_with_its_result_or_its_chunks(
 def test_the_schema_is_printed_without_loading_a_model(start):
     code, text = ended(start("--schema", "kinds:Broken", runner="kinds:Broken"))
     assert code == 0, text
-    (told,) = json.loads(text)
-    assert told["id"] == "kinds:Broken"
-    assert set(told["input_schema"]["properties"]) == {"do", "seconds", "mark"}
+    (printed,) = json.loads(text)
+    assert printed["id"] == "kinds:Broken"
+    assert set(printed["input_schema"]["properties"]) == {"do", "seconds", "mark"}
 
 
 def test_a_model_is_prepared_ahead_or_fails_there(start):
@@ -236,18 +238,18 @@ def test_a_job_over_the_work_timeout_is_stopped(start, serve):
 
 def test_a_worker_whose_job_will_not_stop_ends(start, serve):
     server = serve(seconds=60)
-    told = {"WORK_TIMEOUT": "1", "runner": "kinds:Unwilling"}
-    code, text = ended(start(**told, **server.environment))
+    options = {"WORK_TIMEOUT": "1", "runner": "kinds:Unwilling"}
+    code, text = ended(start(**options, **server.environment))
     assert code == 3, text
     assert "the job does not stop" in text
 
 
-@pytest.mark.parametrize("how", ["config", "result"])
-def test_a_worker_refreshes_only_when_it_is_asked(start, serve, how):
+@pytest.mark.parametrize("asked_by", ["config", "result"])
+def test_a_worker_refreshes_only_when_it_is_asked(start, serve, asked_by):
     server = serve(seconds=0.1)
-    runner = "kinds:Refreshes" if how == "result" else "kinds:Plain"
-    told = {"REFRESH_WORKER": "1"} if how == "config" else {}
-    code, text = ended(start(runner=runner, **told, **server.environment))
+    runner = "kinds:Refreshes" if asked_by == "result" else "kinds:Plain"
+    config = {"REFRESH_WORKER": "1"} if asked_by == "config" else {}
+    code, text = ended(start(runner=runner, **config, **server.environment))
     assert code == 0, text
     assert server.posted[-1]["stopPod"] is True
 

@@ -35,7 +35,9 @@ def run(tmp_path):
         inputs.media.fetched_to(path)
         reports = []
         job = JobContext(
-            tmp_path, lambda *told: reports.append(told), cancel or threading.Event()
+            tmp_path,
+            lambda *report: reports.append(report),
+            cancel or threading.Event(),
         )
         result = runner.run(inputs, job)
         files = {file.name: file.path for file in result.files}
@@ -57,8 +59,8 @@ def test_speech_is_written_down_with_its_times(run):
         f"transcript.{kind}" for kind in ("txt", "vtt", "srt", "json")
     }
     assert files["transcript.vtt"].read_text().startswith("WEBVTT\n\n00:00:0")
-    told = json.loads(files["transcript.json"].read_text())
-    times = [word["start"] for one in told["segments"] for word in one["words"]]
+    transcript = json.loads(files["transcript.json"].read_text())
+    times = [word["start"] for one in transcript["segments"] for word in one["words"]]
     assert times == sorted(times)
     assert 10 < times[-1] < 14
     fractions = [fraction for fraction, _, _ in reports]
@@ -121,13 +123,13 @@ def test_long_sound_comes_in_blocks_that_end_where_it_is_quiet(tmp_path):
         file.setsampwidth(2)
         file.setframerate(sound.RATE)
         file.writeframes(loud.tobytes())
-    found = list(sound.blocks(path))
-    assert sum(len(samples) for _, samples in found) == len(loud)
-    begins = [begin for begin, _ in found]
+    blocks = list(sound.blocks(path))
+    assert sum(len(samples) for _, samples in blocks) == len(loud)
+    begins = [begin for begin, _ in blocks]
     assert len(begins) == 3
     assert all(9 <= begin % 10 <= 10 for begin in begins[1:])
     assert (
-        max(len(samples) for _, samples in found)
+        max(len(samples) for _, samples in blocks)
         <= sound.BLOCK_SECONDS * sound.RATE * 1.1
     )
 
@@ -222,7 +224,7 @@ def test_the_hub_offers_only_what_there_is():
     assert offered == set(BUILT_IN) - {"batch"}
     assert all(f"`{key}`" in readme for key in by_key)
     assert all(set(preset["defaults"]) <= set(by_key) for preset in hub["presets"])
-    told = json.loads((folder / "tests.json").read_text())
-    runner = runner_class(told["config"]["env"][0]["value"])
-    for test in told["tests"]:
+    config = json.loads((folder / "tests.json").read_text())
+    runner = runner_class(config["config"]["env"][0]["value"])
+    for test in config["tests"]:
         runner.Inputs.model_validate(test["input"])

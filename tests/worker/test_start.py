@@ -20,10 +20,10 @@ def git(tmp_path):
     """Make a repository with a handler; return a function for its commands."""
     repo = tmp_path / "repo"
     repo.mkdir()
-    told = ["-c", "user.name=x", "-c", "user.email=x@y"]
+    identity = ["-c", "user.name=x", "-c", "user.email=x@y"]
 
     def run(*arguments):
-        command = ["git", *told, "-C", str(repo), *arguments]
+        command = ["git", *identity, "-C", str(repo), *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True)
 
     run("init", "--quiet", "--initial-branch=main")
@@ -115,8 +115,10 @@ def test_two_workers_that_start_at_once_share_one_volume(start, tmp_path):
     both = []
     for number in range(2):
         (tmp_path / f"tmp{number}").mkdir()
-        told = {**environment, "TMPDIR": str(tmp_path / f"tmp{number}")}
-        both.append(subprocess.Popen(command, env=told, stdout=subprocess.PIPE))
+        own_environment = {**environment, "TMPDIR": str(tmp_path / f"tmp{number}")}
+        both.append(
+            subprocess.Popen(command, env=own_environment, stdout=subprocess.PIPE)
+        )
     outputs = [one.communicate(timeout=120)[0] for one in both]
     assert all(b"handler one" in output for output in outputs)
 
