@@ -12,7 +12,7 @@ from jobs.lib.redaction import redacted
 from jobs.models import Delivery, Endpoint
 from jobs.services.notifications import alert_messages
 from jobs.services.operations import alerts, provisioning, sampling
-from jobs.services.operations.spec import Wish
+from jobs.services.operations.endpoint_spec import EndpointSpec
 from tests.factories import make_endpoint, make_job, make_key, make_user
 from tests.fake_account import KEY
 
@@ -33,8 +33,8 @@ def planted(graphql_account, settings):
     settings.S3_KEYS = ("key-id", S3)
     settings.HUGGING_FACE_TOKEN = HF
     settings.ALERT_EMAILS = ["ops@example.com"]
-    wish = Wish("upscale", "you/worker:1", ("ADA_24",), env={"TOKEN": VARIABLE})
-    endpoint = provisioning.provision(wish)
+    spec = EndpointSpec("upscale", "you/worker:1", ("ADA_24",), env={"TOKEN": VARIABLE})
+    endpoint = provisioning.provision(spec)
     graphql_account.workers[endpoint.runpod_id] = [{"id": "w", "status": "UNHEALTHY"}]
     graphql_account.logs["w"] = [
         f"login with {HF}",

@@ -22,10 +22,10 @@ from jobs.services.operations import (
     accounts,
     audit,
     diagnosis,
+    endpoint_spec,
     endpoints,
     provisioning,
     sampling,
-    spec,
     worker_schemas,
 )
 
@@ -43,7 +43,7 @@ class ReleaseForm(forms.Form):
     def clean_env(self) -> dict[str, str]:
         """Read NAME=value lines."""
         try:
-            return spec.variables(self.cleaned_data["env"].splitlines())
+            return endpoint_spec.variables(self.cleaned_data["env"].splitlines())
         except InvalidInput as error:
             raise forms.ValidationError(str(error)) from None
 

@@ -1,5 +1,6 @@
 """The provisioning wizard: what is wanted, a dry run that costs nothing, then it is made."""
 
+from dataclasses import fields
 from typing import Any
 
 from django import forms
@@ -22,9 +23,9 @@ from unfold.widgets import (
 from jobs.lib.errors import InvalidInput, SlipwayError
 from jobs.models import Endpoint, GpuPrice
 from jobs.runpod.errors import RunPodError
-from jobs.services.operations import accounts, provisioning, spec
+from jobs.services.operations import accounts, endpoint_spec, provisioning
+from jobs.services.operations.endpoint_spec import SCALER_TYPES, EndpointSpec
 from jobs.services.operations.provisioning import Plan
-from jobs.services.operations.spec import Wish
 
 USUAL_TIERS = ["AMPERE_24", "ADA_24", "AMPERE_48", "ADA_48_PRO"]
 
@@ -34,7 +35,7 @@ def _text(**attrs: Any) -> Any:
 
 
 class ProvisionForm(forms.Form):
-    """What is wanted, field by field as in `Wish`."""
+    """What is wanted, field by field as in `EndpointSpec`."""
 
     name = forms.SlugField(
         max_length=60,
@@ -84,28 +85,29 @@ class ProvisionForm(forms.Form):
     )
     workers_min = forms.IntegerField(
         label="Workers, at least",
-        initial=0,
+        initial=EndpointSpec.workers_min,
         widget=UnfoldAdminIntegerFieldWidget,
         help_text="Those cost also without jobs.",
     )
     workers_max = forms.IntegerField(
-        label="Workers, at most", initial=3, widget=UnfoldAdminIntegerFieldWidget
+        label="Workers, at most",
+        initial=EndpointSpec.workers_max,
+        widget=UnfoldAdminIntegerFieldWidget,
     )
     idle_seconds = forms.IntegerField(
         label="Idle (s)",
-        initial=5,
+        initial=EndpointSpec.idle_seconds,
         widget=UnfoldAdminIntegerFieldWidget,
         help_text="How long a worker waits for the next job; it costs meanwhile.",
     )
     scaler_type = forms.ChoiceField(
         label="Scale by",
-        choices=[
-            ("QUEUE_DELAY", "how long a job has waited (s)"),
-            ("REQUEST_COUNT", "how many jobs wait"),
-        ],
+        choices=list(SCALER_TYPES.items()),
         widget=UnfoldAdminSelectWidget,
     )
-    scaler_value = forms.IntegerField(initial=4, widget=UnfoldAdminIntegerFieldWidget)
+    scaler_value = forms.IntegerField(
+        initial=EndpointSpec.scaler_value, widget=UnfoldAdminIntegerFieldWidget
+    )
     env = forms.CharField(
         label="Environment",
         required=False,
@@ -142,24 +144,21 @@ class ProvisionForm(forms.Form):
     def clean_env(self) -> dict[str, str]:
         """Read NAME=value lines."""
         try:
-            return spec.variables(self.cleaned_data["env"].splitlines())
+            return endpoint_spec.variables(self.cleaned_data["env"].splitlines())
         except InvalidInput as error:
             raise forms.ValidationError(str(error)) from None
 
-    def wish(self) -> Wish:
+    def spec(self) -> EndpointSpec:
         """Return what is wanted."""
         cleaned = self.cleaned_data
-        plain = ("image", "has_volume", "data_center", "start_command", "env")
-        numbers = ("workers_min", "workers_max", "idle_seconds", "scaler_value")
-        return Wish(
-            name=cleaned["name"],
-            gpu_ids=tuple(cleaned["gpu_ids"]),
-            models=tuple(cleaned["models"].split()),
-            volume_gb=cleaned["volume_gb"] or 0,
-            container_disk_gb=cleaned["container_disk_gb"] or 0,
-            scaler_type=cleaned["scaler_type"],
-            **{name: cleaned[name] for name in (*plain, *numbers)},
-        )
+        given = {field.name: cleaned[field.name] for field in fields(EndpointSpec)}
+        given |= {
+            "gpu_ids": tuple(cleaned["gpu_ids"]),
+            "models": tuple(cleaned["models"].split()),
+            "volume_gb": cleaned["volume_gb"] or 0,
+            "container_disk_gb": cleaned["container_disk_gb"] or 0,
+        }
+        return EndpointSpec(**given)
 
     def show(self, error: InvalidInput) -> None:
         """Put each problem at its field."""
@@ -205,7 +204,7 @@ def provision(request: HttpRequest) -> HttpResponse:
 
 def _planned(form: ProvisionForm) -> Plan | None:
     try:
-        plan = provisioning.plan(form.wish(), form.cleaned_data["key_name"])
+        plan = provisioning.plan(form.spec(), form.cleaned_data["key_name"])
     except (SlipwayError, RunPodError) as error:
         form.add_error(None, str(error))
         return None
@@ -217,7 +216,7 @@ def _made(request: HttpRequest, form: ProvisionForm) -> Endpoint | None:
     cleaned = form.cleaned_data
     try:
         made = provisioning.provision(
-            form.wish(),
+            form.spec(),
             key_name=cleaned["key_name"],
             user=request.user,
             contract=cleaned["contract"],

@@ -2,24 +2,32 @@
 
 import json
 import re
+from dataclasses import asdict, fields
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from jobs.admin.provision import ProvisionForm
 from jobs.lib.errors import Conflict, InvalidInput
 from jobs.models import Alert, AuditEntry, Endpoint
 from jobs.runpod.account import Template
 from jobs.runpod.errors import NoAnswer, RunPodError
-from jobs.services.operations import accounts, endpoints, overviews, provisioning
-from jobs.services.operations.spec import Wish
+from jobs.services.operations import (
+    accounts,
+    endpoint_spec,
+    endpoints,
+    overviews,
+    provisioning,
+)
+from jobs.services.operations.endpoint_spec import EndpointSpec
 from tests.factories import make_endpoint, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
 SECRET = "canary-4f2a-env-value"
 
 
-def wish(**changes):
+def spec(**changes):
     fields = {
         "name": "upscale",
         "image": "you/worker:1",
@@ -30,7 +38,7 @@ def wish(**changes):
         "data_center": "US-TX-3",
         "workers_max": 3,
     }
-    return Wish(**{**fields, **changes})
+    return EndpointSpec(**{**fields, **changes})
 
 
 def command(*words):
@@ -39,8 +47,55 @@ def command(*words):
     return out.getvalue()
 
 
+# --- every way in knows every field ----------------------------------------------------
+OTHER_THAN_DEFAULT = spec(
+    start_command="python -u /handler.py",
+    volume_gb=60,
+    container_disk_gb=80,
+    workers_min=1,
+    workers_max=5,
+    idle_seconds=30,
+    scaler_type="REQUEST_COUNT",
+    scaler_value=9,
+)
+
+
+def test_no_field_was_forgotten_here():
+    for field in fields(EndpointSpec):
+        assert getattr(OTHER_THAN_DEFAULT, field.name) != field.default, field.name
+
+
+def test_the_form_has_every_field():
+    values = asdict(OTHER_THAN_DEFAULT)
+    values |= {"env": f"API_TOKEN={SECRET}", "models": "org/small"}
+    form = ProvisionForm({**values, "contract": "slipway"})
+    assert form.is_valid(), form.errors
+    assert form.spec() == OTHER_THAN_DEFAULT
+
+
+def test_the_command_and_both_apis_have_every_field(our_account):
+    command(
+        *("provision", "upscale", "--image", "you/worker:1"),
+        *("--gpu", "AMPERE_48", "--gpu", "ADA_48_PRO", "--env", f"API_TOKEN={SECRET}"),
+        *("--model", "org/small", "--volume", "US-TX-3", "--volume-gb", "60"),
+        *("--container-disk-gb", "80", "--workers-min", "1", "--workers-max", "5"),
+        *("--idle-seconds", "30", "--start-command", "python -u /handler.py"),
+        *("--scaler-type", "REQUEST_COUNT", "--scaler-value", "9"),
+    )
+    with accounts.open_account() as account:
+        [made] = account.endpoints()
+        [volume] = account.volumes()
+    template = OTHER_THAN_DEFAULT.template(
+        endpoint_spec.look_up(OTHER_THAN_DEFAULT), made.template.id
+    )
+    wanted = OTHER_THAN_DEFAULT.endpoint(template, volume.id, made.id)
+    # The REST API refuses an idle time-out beside REQUEST_COUNT.
+    assert made in (wanted, wanted.with_(idle_seconds=EndpointSpec.idle_seconds))
+    assert volume.size_gb == 60
+
+
 def test_an_empty_account_gets_volume_template_and_endpoint(our_account):
-    endpoint = provisioning.provision(wish(), runner="upscale", user=make_user())
+    endpoint = provisioning.provision(spec(), runner="upscale", user=make_user())
     [volume] = our_account.volumes.values()
     assert (volume["name"], volume["size"]) == ("upscale-models", 12)
     [remote] = our_account.endpoints.values()
@@ -58,7 +113,7 @@ def test_an_empty_account_gets_volume_template_and_endpoint(our_account):
 
 
 def test_the_exact_requests_of_graphql(graphql_account):
-    provisioning.provision(wish())
+    provisioning.provision(spec())
     operations = [
         query.split("(")[0].split("{")[0].strip()
         for query, _ in graphql_account.requests
@@ -84,7 +139,7 @@ def test_the_exact_requests_of_graphql(graphql_account):
 
 
 def test_a_plan_changes_nothing_and_says_everything(our_account):
-    plan = provisioning.plan(wish(models=("Wan-AI/Wan2.1-T2V-14B",)))
+    plan = provisioning.plan(spec(models=("Wan-AI/Wan2.1-T2V-14B",)))
     assert not plan.problems
     assert plan.sizes.models_gb["Wan-AI/Wan2.1-T2V-14B"] == pytest.approx(69, abs=0.1)
     assert "Buy the volume upscale-models: 79 GB in US-TX-3." in plan.steps
@@ -128,7 +183,7 @@ def test_what_cannot_work_is_refused_before_anything_is_bought(
     graphql_account, changes, field, words
 ):
     with pytest.raises(InvalidInput) as caught:
-        provisioning.provision(wish(**changes))
+        provisioning.provision(spec(**changes))
     problems = {one.pointer: one.message for one in caught.value.problems}
     assert words in problems[f"/{field}"]
     assert "ghp_" not in str(caught.value)
@@ -152,15 +207,15 @@ def test_what_cannot_work_is_refused_before_anything_is_bought(
 )
 def test_what_will_hurt_is_told(graphql_account, changes, words):
     assert any(
-        words in warning for warning in provisioning.plan(wish(**changes)).warnings
+        words in warning for warning in provisioning.plan(spec(**changes)).warnings
     )
 
 
 def test_provisioning_that_died_goes_on_without_paying_twice(graphql_account):
-    provisioning.provision(wish())
+    provisioning.provision(spec())
     graphql_account.endpoints.clear()  # died before the endpoint was made
-    provisioning.provision(wish())
-    provisioning.provision(wish(workers_max=5))
+    provisioning.provision(spec())
+    provisioning.provision(spec(workers_max=5))
     assert len(graphql_account.volumes) == len(graphql_account.endpoints) == 1
     assert len(graphql_account.templates) == 1
     assert Endpoint.objects.get().max_workers == 5
@@ -169,19 +224,19 @@ def test_provisioning_that_died_goes_on_without_paying_twice(graphql_account):
 def test_a_template_that_nobody_remembers_does_not_block_its_name(graphql_account):
     with accounts.open_account() as account:
         account.save_template(Template("upscale", "you/worker:1"))
-    endpoint = provisioning.provision(wish())
+    endpoint = provisioning.provision(spec())
     assert endpoint.runpod_id in graphql_account.endpoints
     assert len(graphql_account.templates) == 2
 
 
 def test_a_release_refuses_paths_where_no_volume_is(graphql_account):
-    endpoint = provisioning.provision(wish())
+    endpoint = provisioning.provision(spec())
     with pytest.raises(InvalidInput, match="not /workspace"):
         provisioning.release(endpoint, env={"MODEL_DIR": "/workspace/models"})
 
 
 def test_a_release_changes_the_template_first_and_then_the_endpoint(our_account):
-    endpoint = provisioning.provision(wish())
+    endpoint = provisioning.provision(spec())
     our_account.requests.clear()
     provisioning.release(endpoint, image="you/worker:2", env={"LEVEL": "1"})
     writes = [
@@ -203,7 +258,7 @@ def test_a_release_changes_the_template_first_and_then_the_endpoint(our_account)
 
 
 def test_a_dead_endpoint_is_made_anew_and_everything_names_the_new_one(our_account):
-    endpoint = provisioning.provision(wish())
+    endpoint = provisioning.provision(spec())
     twin = make_endpoint("twin", runpod_id=endpoint.runpod_id)
     our_account.set_balance(-1)
     endpoints.mark_unreachable(endpoint)
@@ -228,7 +283,7 @@ def test_a_dead_endpoint_is_made_anew_and_everything_names_the_new_one(our_accou
 
 
 def test_recreating_goes_on_where_it_died(graphql_account, monkeypatch):
-    endpoint = provisioning.provision(wish())
+    endpoint = provisioning.provision(spec())
     with monkeypatch.context() as patched:
         patched.setattr(provisioning, "repoint", _die)
         with pytest.raises(SystemExit):
@@ -253,7 +308,7 @@ def test_an_endpoint_that_nobody_remembers_cannot_be_made_anew(graphql_account):
 
 
 def test_pause_and_wake(our_account):
-    endpoint = provisioning.provision(wish(workers_min=1))
+    endpoint = provisioning.provision(spec(workers_min=1))
     provisioning.pause(endpoint)
     [remote] = our_account.endpoints.values()
     assert (endpoint.is_active, remote["workersMin"]) == (False, 0)
@@ -266,7 +321,7 @@ def test_pause_and_wake(our_account):
 
 
 def test_deleting_leaves_our_row_and_its_jobs(our_account):
-    endpoint = provisioning.provision(wish())
+    endpoint = provisioning.provision(spec())
     provisioning.delete(endpoint)
     assert our_account.endpoints == {}
     endpoint.refresh_from_db()
@@ -276,7 +331,7 @@ def test_deleting_leaves_our_row_and_its_jobs(our_account):
 
 
 def test_every_action_leaves_a_line_without_secrets(graphql_account):
-    endpoint = provisioning.provision(wish(), user=make_user())
+    endpoint = provisioning.provision(spec(), user=make_user())
     provisioning.release(endpoint, image="you/worker:2", env={"OTHER": SECRET})
     provisioning.recreate(endpoint)
     provisioning.pause(endpoint)
@@ -324,7 +379,7 @@ def test_all_of_it_by_command(graphql_account):
 
 
 def test_the_audit_sees_what_costs_and_what_is_odd(graphql_account):
-    provisioning.provision(wish(gpu_ids=("ADA_24",)))
+    provisioning.provision(spec(gpu_ids=("ADA_24",)))
     graphql_account.pods = [
         {"id": "p", "name": "dev", "desiredStatus": "EXITED", "imageName": "x"}
     ]
@@ -353,7 +408,7 @@ def test_trouble_of_the_account_is_told_plainly(graphql_account, settings):
     with pytest.raises(CommandError, match="RunPod answered 503"):
         command("audit")
     with pytest.raises(NoAnswer):
-        provisioning.provision(wish())
+        provisioning.provision(spec())
     settings.RUNPOD_KEYS = {"": ""}
     with pytest.raises(CommandError, match="RUNPOD_API_KEY is not set"):
         command("audit")

@@ -20,7 +20,7 @@ from jobs.models import (
 )
 from jobs.services.lifecycle import explain
 from jobs.services.operations import diagnosis, provisioning, sampling
-from jobs.services.operations.spec import Wish
+from jobs.services.operations.endpoint_spec import EndpointSpec
 from tests.factories import make_endpoint, make_job, make_key, make_local, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
@@ -30,7 +30,9 @@ TOKEN = "hf_canaryABCDEFGHIJKLMNOP"
 @pytest.fixture
 def endpoint(graphql_account):
     made = provisioning.provision(
-        Wish("upscale", "you/worker:1", ("AMPERE_48", "ADA_48_PRO"), workers_max=3)
+        EndpointSpec(
+            "upscale", "you/worker:1", ("AMPERE_48", "ADA_48_PRO"), workers_max=3
+        )
     )
     graphql_account.requests.clear()
     return made

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from jobs.lib.errors import Conflict, InvalidInput
 from jobs.models import AuditEntry
 from jobs.services.operations import accounts, provisioning, volumes
-from jobs.services.operations.spec import Wish
+from jobs.services.operations.endpoint_spec import EndpointSpec
 from tests.factories import make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
@@ -22,13 +22,13 @@ def spare(our_account):
 
 
 def provisioned():
-    wish = Wish(
+    spec = EndpointSpec(
         *("upscale", "you/worker:1", ("ADA_24",)),
         models=("org/small",),
         has_volume=True,
         data_center="US-TX-3",
     )
-    return provisioning.provision(wish)
+    return provisioning.provision(spec)
 
 
 def command(*words):

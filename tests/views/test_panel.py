@@ -20,7 +20,7 @@ from jobs.models import (
 )
 from jobs.services.money import costs, dashboard, totals
 from jobs.services.operations import accounts, alerts, provisioning, sampling
-from jobs.services.operations.spec import Wish
+from jobs.services.operations.endpoint_spec import EndpointSpec
 from tests.factories import make_batch, make_endpoint, make_job, make_user
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db]
@@ -55,7 +55,7 @@ def text(answer):
 
 def made():
     return provisioning.provision(
-        Wish("upscale", "you/worker:1", ("ADA_24", "AMPERE_48"))
+        EndpointSpec("upscale", "you/worker:1", ("ADA_24", "AMPERE_48"))
     )
 
 
@@ -275,13 +275,13 @@ def test_volumes_are_grown_and_spare_ones_deleted_on_the_account_page(
 ):
     with accounts.open_account() as account:
         spare = account.create_volume("old", 50, "US-TX-3")
-    wish = Wish(
+    spec = EndpointSpec(
         *("upscale", "you/worker:1", ("ADA_24", "AMPERE_48")),
         has_volume=True,
         data_center="US-TX-3",
         models=("org/small",),
     )
-    used = provisioning.provision(wish).remote["volume_id"]
+    used = provisioning.provision(spec).remote["volume_id"]
     page = text(boss.get("/admin/jobs/endpoint/account/"))
     assert "New size of upscale-models in GB" in page
     assert page.count("Nothing brings it back.") == 1

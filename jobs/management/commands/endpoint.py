@@ -9,7 +9,7 @@ from jobs.lib.errors import SlipwayError
 from jobs.management.slugs import endpoint_named
 from jobs.models import Endpoint
 from jobs.runpod.errors import RunPodError
-from jobs.services.operations import provisioning, spec
+from jobs.services.operations import endpoint_spec, provisioning
 
 DONE = {
     "pause": "{slug} is paused.",
@@ -44,7 +44,7 @@ def _done(endpoint: Endpoint, action: str, options: dict[str, Any]) -> str:
         old = endpoint.runpod_id
         return f"{endpoint.slug}: {old} is now {provisioning.recreate(endpoint)}."
     if action == "release":
-        env = spec.variables(options["env"])
+        env = endpoint_spec.variables(options["env"])
         made = provisioning.release(endpoint, image=options["image"], env=env)
         return f"{endpoint.slug}: {made.template.image} is being rolled out."
     getattr(provisioning, action)(endpoint)

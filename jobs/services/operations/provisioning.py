@@ -15,8 +15,15 @@ from jobs.lib.errors import Conflict, InvalidInput, Problem
 from jobs.models import Endpoint
 from jobs.runpod.account import VOLUME_MIN_GB, Account, RemoteEndpoint, Template, Volume
 from jobs.runpod.errors import Refused
-from jobs.services.operations import accounts, alerts, audit, endpoints, spec, watch
-from jobs.services.operations.spec import Sizes, Wish
+from jobs.services.operations import (
+    accounts,
+    alerts,
+    audit,
+    endpoint_spec,
+    endpoints,
+    watch,
+)
+from jobs.services.operations.endpoint_spec import EndpointSpec, Sizes
 
 PRIVATE = ("env",)  # never on our rows
 
@@ -31,63 +38,65 @@ class Plan:
     sizes: Sizes
 
 
-def plan(wish: Wish, key_name: str = "") -> Plan:
+def plan(spec: EndpointSpec, key_name: str = "") -> Plan:
     """Return what `provision` would do, without doing it. Asks registries and account."""
-    sizes = spec.look_up(wish)
+    sizes = endpoint_spec.look_up(spec)
     with accounts.open_account(key_name) as account:
-        volume = _volume_of(account, wish)
-        endpoint = _named(account.endpoints(), wish.name)
+        volume = _volume_of(account, spec)
+        endpoint = _named(account.endpoints(), spec.name)
         stock = {gpu.pool for gpu in account.gpus() if gpu.stock}
-    template = wish.template(sizes)
+    template = spec.template(sizes)
     steps = []
-    if wish.has_volume:
-        size = wish.volume_gb or sizes.disks.volume_gb or VOLUME_MIN_GB
+    if spec.has_volume:
+        size = spec.volume_gb or sizes.disks.volume_gb or VOLUME_MIN_GB
         steps.append(
             f"Use the volume {volume.name} ({volume.size_gb} GB, {volume.data_center})."
             if volume
-            else f"Buy the volume {_volume_name(wish)}: {size} GB in {wish.data_center}."
+            else f"Buy the volume {_volume_name(spec)}: {size} GB in {spec.data_center}."
         )
     steps.append(
-        f"Save the template {wish.name}: {wish.image}, {template.container_disk_gb} GB of "
+        f"Save the template {spec.name}: {spec.image}, {template.container_disk_gb} GB of "
         f"container disk, {len(template.env)} variables."
     )
     what = "Release to the endpoint" if endpoint else "Create the endpoint"
     steps.append(
-        f"{what} {wish.name}: {', '.join(wish.gpu_ids)}, {wish.workers_min} to "
-        f"{wish.workers_max} workers, idle for {wish.idle_seconds} s."
+        f"{what} {spec.name}: {', '.join(spec.gpu_ids)}, {spec.workers_min} to "
+        f"{spec.workers_max} workers, idle for {spec.idle_seconds} s."
     )
-    warnings = spec.warnings(wish, sizes)
-    out = [pool for pool in wish.gpu_ids if stock and pool not in stock]
+    warnings = endpoint_spec.warnings(spec, sizes)
+    out = [pool for pool in spec.gpu_ids if stock and pool not in stock]
     if out:
         warnings.append(f"Out of stock at this moment: {', '.join(out)}.")
-    return Plan(tuple(steps), tuple(spec.problems(wish, sizes)), tuple(warnings), sizes)
+    return Plan(
+        tuple(steps), tuple(endpoint_spec.problems(spec, sizes)), tuple(warnings), sizes
+    )
 
 
 def provision(
-    wish: Wish, *, key_name: str = "", user: Any = None, **row: Any
+    spec: EndpointSpec, *, key_name: str = "", user: Any = None, **row: Any
 ) -> Endpoint:
-    """Make or change what `wish` says, and our endpoint for it; return that.
+    """Make or change what `spec` says, and our endpoint for it; return that.
 
     `row` are fields of a new Endpoint. Raise `InvalidInput` for what `plan` calls a
     problem, and RunPodError where RunPod refuses; then calling again goes on.
     """
-    sizes = spec.look_up(wish)
-    wrong = spec.problems(wish, sizes)
+    sizes = endpoint_spec.look_up(spec)
+    wrong = endpoint_spec.problems(spec, sizes)
     if wrong:
         raise InvalidInput(*wrong)
-    endpoint = _begun(wish, key_name, row)
+    endpoint = _begun(spec, key_name, row)
     with accounts.open_account(key_name) as account:
-        volume = _volume_of(account, wish)
-        if wish.has_volume and volume is None:
-            size = wish.volume_gb or sizes.disks.volume_gb or VOLUME_MIN_GB
-            volume = account.create_volume(_volume_name(wish), size, wish.data_center)
+        volume = _volume_of(account, spec)
+        if spec.has_volume and volume is None:
+            size = spec.volume_gb or sizes.disks.volume_gb or VOLUME_MIN_GB
+            volume = account.create_volume(_volume_name(spec), size, spec.data_center)
             audit.record(user, "volume_bought", volume.name, size_gb=size)
-        old = _named(account.endpoints(), wish.name)
+        old = _named(account.endpoints(), spec.name)
         known = endpoint.remote.get("template", {}).get("id", "")
-        template = wish.template(sizes, id=old.template.id if old else known)
+        template = spec.template(sizes, id=old.template.id if old else known)
         saved = _saved(account, template)
         volume_id = volume.id if volume else ""
-        wanted = wish.endpoint(saved, volume_id, id=old.id if old else "")
+        wanted = spec.endpoint(saved, volume_id, id=old.id if old else "")
         endpoint.remote["image_gb"] = round(sizes.image_gb, 2)
         # Templates cannot be listed: a lost id would leave one behind.
         remember(endpoint, wanted)
@@ -111,7 +120,7 @@ def release(
     The template first, then the endpoint: RunPod begins a release only with the second.
     `env` is added to what there is; an empty value takes a variable out.
     """
-    wrong = list(spec.of_env(env or {}))
+    wrong = list(endpoint_spec.of_env(env or {}))
     if wrong:
         raise InvalidInput(*wrong)
     with accounts.open_account(endpoint.key_name) as account:
@@ -238,22 +247,22 @@ def _named(remotes: list[RemoteEndpoint], name: str) -> RemoteEndpoint | None:
     return next((one for one in remotes if one.name == name), None)
 
 
-def _volume_name(wish: Wish) -> str:
-    return f"{wish.name}-models"
+def _volume_name(spec: EndpointSpec) -> str:
+    return f"{spec.name}-models"
 
 
-def _volume_of(account: Account, wish: Wish) -> Volume | None:
-    if not wish.has_volume:
+def _volume_of(account: Account, spec: EndpointSpec) -> Volume | None:
+    if not spec.has_volume:
         return None
-    volumes = [one for one in account.volumes() if one.name == _volume_name(wish)]
+    volumes = [one for one in account.volumes() if one.name == _volume_name(spec)]
     return volumes[0] if volumes else None
 
 
-def _begun(wish: Wish, key_name: str, row: dict[str, Any]) -> Endpoint:
+def _begun(spec: EndpointSpec, key_name: str, row: dict[str, Any]) -> Endpoint:
     """Return our endpoint; a new one takes no jobs before RunPod has it."""
-    fields = {"title": wish.name, "is_active": False, **row}
+    fields = {"title": spec.name, "is_active": False, **row}
     endpoint, _ = Endpoint.objects.get_or_create(
-        slug=fields.pop("slug", wish.name),
+        slug=fields.pop("slug", spec.name),
         defaults={**fields, "kind": Endpoint.Kind.RUNPOD, "key_name": key_name},
     )
     if endpoint.kind != Endpoint.Kind.RUNPOD or endpoint.key_name != key_name:

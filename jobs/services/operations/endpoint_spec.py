@@ -20,12 +20,16 @@ from jobs.runpod.account import (
 
 NAME_MIN = 3
 IDLE_MAX = 3600
+SCALER_TYPES = {
+    "QUEUE_DELAY": "how long a job has waited (s)",
+    "REQUEST_COUNT": "how many jobs wait",
+}
 MODEL_VARIABLES = {"HF_HOME", "HF_HUB_CACHE", "MODEL_DIR", "TRANSFORMERS_CACHE"}
 _WORKSPACE = re.compile(r"(^|[\s:=])/workspace\b")
 
 
 @dataclass(frozen=True)
-class Wish:
+class EndpointSpec:
     """A worker's image, where it shall run and how large its disks are (GB)."""
 
     name: str
@@ -39,7 +43,7 @@ class Wish:
     volume_gb: int = 0  # 0: as the models need
     container_disk_gb: int = 0  # 0: as the image needs
     workers_min: int = 0
-    workers_max: int = 1
+    workers_max: int = 3
     idle_seconds: int = 5
     scaler_type: str = "QUEUE_DELAY"
     scaler_value: int = 4
@@ -88,79 +92,79 @@ class Sizes:
     warnings: tuple[str, ...] = ()
 
 
-def look_up(wish: Wish) -> Sizes:
+def look_up(spec: EndpointSpec) -> Sizes:
     """Ask the registries for real sizes; what they do not know is a problem or a warning."""
     problems, warnings = [], []
     image_gb, models_gb = 0.0, {}
     try:
-        image_gb = registries.image(wish.image).size / GB
+        image_gb = registries.image(spec.image).size / GB
     except NotPublic as error:
         problems.append(_problem("image", f"{error} Push it, or correct its name."))
     except LookupFailed as error:
         warnings.append(f"{error} Its size is not known: check the disk yourself.")
-    for model in wish.models:
+    for model in spec.models:
         try:
             models_gb[model] = registries.model_size(model).total / GB
         except LookupFailed as error:
             problems.append(_problem("models", str(error)))
-    disks = disk_plan(image_gb, sum(models_gb.values()), has_volume=wish.has_volume)
+    disks = disk_plan(image_gb, sum(models_gb.values()), has_volume=spec.has_volume)
     return Sizes(image_gb, models_gb, disks, tuple(problems), tuple(warnings))
 
 
-def problems(wish: Wish, sizes: Sizes) -> list[Problem]:
+def problems(spec: EndpointSpec, sizes: Sizes) -> list[Problem]:
     """Return what must be mended first."""
     return [
         *sizes.problems,
-        *_of_names(wish),
-        *_of_disks(wish, sizes),
-        *_of_workers(wish),
+        *_of_names(spec),
+        *_of_disks(spec, sizes),
+        *_of_workers(spec),
     ]
 
 
-def warnings(wish: Wish, sizes: Sizes) -> list[str]:
+def warnings(spec: EndpointSpec, sizes: Sizes) -> list[str]:
     """Return what an operator should know before saying yes."""
     advice = [*sizes.warnings, *sizes.disks.warnings]
-    if len(wish.gpu_ids) == 1:
+    if len(spec.gpu_ids) == 1:
         advice.append(
             "With one GPU tier jobs wait whenever it is out of stock. Add others that fit."
         )
-    if wish.start_command:
+    if spec.start_command:
         advice.append(
             "A start command runs at every cold start, and its failures are hard to see. "
             "An image with the handler in it starts faster."
         )
-    if "|| true" in wish.start_command:
+    if "|| true" in spec.start_command:
         advice.append(
             "“|| true” hides the failure of what stands before it. Take it out."
         )
-    if wish.image.endswith(":latest") or ":" not in wish.image.rpartition("/")[2]:
+    if spec.image.endswith(":latest") or ":" not in spec.image.rpartition("/")[2]:
         advice.append(
             "“latest” is kept on hosts, so workers may run different versions. Name a tag."
         )
-    if wish.workers_min:
+    if spec.workers_min:
         advice.append("Workers that are always on cost money also without jobs.")
     needed = sizes.disks.container_disk_gb
-    if 0 < wish.container_disk_gb < needed and sizes.image_gb:
+    if 0 < spec.container_disk_gb < needed and sizes.image_gb:
         advice.append(
-            f"{wish.container_disk_gb} GB of container disk are few for this image: "
+            f"{spec.container_disk_gb} GB of container disk are few for this image: "
             f"unpacked, and with room to work, it needs {needed} GB. Too small a disk "
             "ends workers with exit code 139 and no word."
         )
     return advice
 
 
-def _of_names(wish: Wish) -> Iterator[Problem]:
-    if len(wish.name) < NAME_MIN:
+def _of_names(spec: EndpointSpec) -> Iterator[Problem]:
+    if len(spec.name) < NAME_MIN:
         yield _problem("name", f"Use at least {NAME_MIN} characters.")
-    if not wish.image:
+    if not spec.image:
         yield _problem("image", "Name the worker's image: user/worker:1.0.")
-    if has_secret(wish.start_command):
+    if has_secret(spec.start_command):
         yield _problem(
             "start_command",
             "There is a token in the start command. Everybody who sees the template reads "
             "it. Bake the code into the image, or use a RunPod secret in the environment.",
         )
-    yield from of_env(wish.env)
+    yield from of_env(spec.env)
 
 
 def variables(lines: Iterable[str]) -> dict[str, str]:
@@ -185,31 +189,31 @@ def of_env(env: dict[str, str]) -> Iterator[Problem]:
             )
 
 
-def _of_disks(wish: Wish, sizes: Sizes) -> Iterator[Problem]:
+def _of_disks(spec: EndpointSpec, sizes: Sizes) -> Iterator[Problem]:
     models_gb = sum(sizes.models_gb.values())
-    if wish.has_volume and not wish.data_center:
+    if spec.has_volume and not spec.data_center:
         yield _problem("data_center", "A volume lies in one data centre: choose it.")
-    if wish.volume_gb and not VOLUME_MIN_GB <= wish.volume_gb <= VOLUME_MAX_GB:
+    if spec.volume_gb and not VOLUME_MIN_GB <= spec.volume_gb <= VOLUME_MAX_GB:
         yield _problem(
             "volume_gb", f"RunPod has {VOLUME_MIN_GB} to {VOLUME_MAX_GB} GB."
         )
-    if wish.has_volume and 0 < wish.volume_gb < models_gb:
+    if spec.has_volume and 0 < spec.volume_gb < models_gb:
         yield _problem(
             "volume_gb",
-            f"The models have {models_gb:.0f} GB, so {wish.volume_gb} GB do not hold them. "
+            f"The models have {models_gb:.0f} GB, so {spec.volume_gb} GB do not hold them. "
             f"Take {sizes.disks.volume_gb} GB.",
         )
-    if wish.has_volume:
-        for name in MODEL_VARIABLES & set(wish.env):
-            if not wish.env[name].startswith(MOUNT_PATH):
+    if spec.has_volume:
+        for name in MODEL_VARIABLES & set(spec.env):
+            if not spec.env[name].startswith(MOUNT_PATH):
                 text = f"{name} must lie below {MOUNT_PATH}, or the volume stays empty."
                 yield _problem("env", text)
 
 
-def _of_workers(wish: Wish) -> Iterator[Problem]:
+def _of_workers(spec: EndpointSpec) -> Iterator[Problem]:
     tiers = list(GpuPrice.objects.values_list("pool", flat=True))
-    unknown = [pool for pool in wish.gpu_ids if pool.partition(" ")[0] not in tiers]
-    if not wish.gpu_ids:
+    unknown = [pool for pool in spec.gpu_ids if pool.partition(" ")[0] not in tiers]
+    if not spec.gpu_ids:
         yield _problem("gpu_ids", "Choose at least one GPU tier; several start sooner.")
     if unknown:
         yield _problem(
@@ -217,13 +221,13 @@ def _of_workers(wish: Wish) -> Iterator[Problem]:
             f"Not known: {', '.join(unknown)}. Known: {', '.join(tiers)}. A new tier of "
             "RunPod's is added under GPU prices.",
         )
-    if not 0 <= wish.workers_min <= wish.workers_max:
+    if not 0 <= spec.workers_min <= spec.workers_max:
         yield _problem(
             "workers_min", "At most as many as the largest number of workers."
         )
-    if wish.workers_max < 1:
+    if spec.workers_max < 1:
         yield _problem("workers_max", "With 0 no job ever starts.")
-    if not 1 <= wish.idle_seconds <= IDLE_MAX:
+    if not 1 <= spec.idle_seconds <= IDLE_MAX:
         yield _problem("idle_seconds", f"Between 1 and {IDLE_MAX} seconds.")
 
 
