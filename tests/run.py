@@ -3,8 +3,8 @@
 `test-all` has four parts: the tests without processes on SQLite, those of them that are
 marked `db` on PostgreSQL, the tests with processes (`stack`) on SQLite and the embedded
 broker, and those of them that a database can change on PostgreSQL and Redis. `test` has
-the same parts with one test of every family of processes (`smoke`). What each part took
-is printed at the end; docs/testing.md says what runs where, and why.
+the first two parts, one test of every family of processes (`smoke`), and a few of these
+on PostgreSQL and Redis (`smoke_postgres`). What each part took is printed at the end; docs/testing.md says what runs where, and why.
 
 Services are used where found (TEST_DATABASE_URL, TEST_REDIS_URL, or their standard local
 ports), else started privately from pip wheels; TEST_PRIVATE_SERVICES=1 always starts
@@ -29,7 +29,6 @@ UNWANTED = {"DATABASE_URL", "REDIS_URL", "DATA_DIR", "PORT", "PUBLIC_URL", "SECR
 CORES = ("--numprocesses=auto", "--maxprocesses=4")
 # Tests with processes wait more than they compute: more of them than there are cores.
 STACKS = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
-EITHER_DATABASE = "not browser and not one_database"
 
 
 @dataclass
@@ -76,17 +75,15 @@ def main() -> int:
     with postgres() as database, redis_server() as broker:
         sqlite = {k: v for k, v in os.environ.items() if k not in UNWANTED}
         both = {**sqlite, "DATABASE_URL": database, "REDIS_URL": broker}
-        chosen = "stack" if is_whole else "smoke"
+        on_sqlite, on_postgres = "smoke", "smoke_postgres"
+        if is_whole:
+            on_sqlite = "stack"
+            on_postgres = "stack and not browser and not one_database"
         parts = [
             Part("without processes, SQLite", "not stack", CORES, sqlite),
             Part("without processes, PostgreSQL", "db and not stack", CORES, both),
-            Part("with processes, SQLite", chosen, STACKS, sqlite),
-            Part(
-                "with processes, PostgreSQL and Redis",
-                f"{chosen} and {EITHER_DATABASE}",
-                STACKS,
-                both,
-            ),
+            Part("with processes, SQLite", on_sqlite, STACKS, sqlite),
+            Part("with processes, PostgreSQL and Redis", on_postgres, STACKS, both),
         ]
         for part in parts:
             part.run(arguments)

@@ -276,3 +276,12 @@ def test_a_time_out_that_is_no_number_is_refused(start):
     code, text = ended(start(TERMINATE_IDLE_TIME="soon"))
     assert code == 1
     assert "TERMINATE_IDLE_TIME is 'soon'; write seconds." in text
+
+
+def test_a_start_does_not_wait_for_the_name_of_the_processor(start, tmp_path):
+    # It stands in for py-cpuinfo, which the SDK asks while it is imported.
+    (tmp_path / "cpuinfo.py").write_text("def get_cpu_info(): raise SystemExit(9)")
+    path = f"{tmp_path}:{ROOT / 'tests' / 'worker'}"
+    test_input = json.dumps({"input": {"do": "succeed"}})
+    code, text = ended(start("--test_input", test_input, PYTHONPATH=path))
+    assert code == 0, text

@@ -3,16 +3,30 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.stack.stack import ROOT
 
 START = ROOT / "worker_handler" / "start.sh"
-# Our own Python can make environments, whatever else is called python3 here.
-SEARCH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+# Makes environments as `python3 -m venv` does, in a tenth of the time.
+PYTHON3 = """#!/bin/sh
+if [ "$1 $2" = "-m venv" ]; then exec cp -a "{made}" "$3"; fi
+exec "{python}" "$@"
+"""
 HANDLER = "import sys; print('handler', {version!r}, sys.argv[1:], sys.prefix)"
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    """Where start.sh looks for programs: a `python3` that copies one environment."""
+    folder = tmp_path_factory.mktemp("python")
+    made = folder / "venv"
+    subprocess.run([sys.executable, "-m", "venv", made], check=True)
+    program = folder / "python3"
+    program.write_text(PYTHON3.format(made=made, python=sys.executable))
+    program.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
 
 
 @pytest.fixture
@@ -42,7 +56,7 @@ def git(tmp_path):
 
 
 @pytest.fixture
-def start(tmp_path, git):
+def start(tmp_path, git, search):
     volume = tmp_path / "volume"
     volume.mkdir()
 
@@ -50,7 +64,7 @@ def start(tmp_path, git):
         return subprocess.run(
             ["bash", str(START), *arguments],
             env={
-                "PATH": SEARCH,
+                "PATH": search,
                 "HOME": str(tmp_path),
                 "TMPDIR": str(tmp_path),
                 "SLIPWAY_VOLUME": str(volume),
@@ -104,10 +118,10 @@ def test_a_branch_a_tag_or_a_commit_is_run(start, git):
     assert "handler two" in start(SLIPWAY_REF=commit).stdout
 
 
-def test_two_workers_that_start_at_once_share_one_volume(start, tmp_path):
+def test_two_workers_that_start_at_once_share_one_volume(start, search, tmp_path):
     command = ["bash", str(START)]
     environment = {
-        "PATH": SEARCH,
+        "PATH": search,
         "HOME": str(tmp_path),
         "SLIPWAY_VOLUME": str(start.volume),
         "SLIPWAY_REPO": str(tmp_path / "repo"),

@@ -8,6 +8,7 @@ import ctypes
 import json
 import logging
 import os
+import platform
 import signal
 import socket
 import sys
@@ -17,6 +18,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
+
+import cpuinfo
 
 from slipway_worker import inbox
 from slipway_worker.drive import streams
@@ -117,6 +120,9 @@ def main() -> None:
     # The SDK's ping process outlives a killed worker and pings on for ever; the kernel
     # ends it together with us (Linux prctl(2)).
     os.register_at_fork(after_in_child=_die_with_parent)
+    # The SDK has py-cpuinfo find the processor's name when it is imported. That takes a
+    # second and a process of its own, and only --rp_debugger shows the name.
+    cpuinfo.get_cpu_info = lambda: {"brand_raw": platform.machine()}
     import runpod  # noqa: PLC0415 - half a second that --schema need not wait for
 
     # A worker that cannot work says so before it takes a job, and ends with 1.
