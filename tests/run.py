@@ -4,7 +4,8 @@
 marked `db` on PostgreSQL, the tests with processes (`stack`) on SQLite and the embedded
 broker, and those of them that a database can change on PostgreSQL and Redis. `test` has
 the first two parts, one test of every family of processes (`smoke`), and a few of these
-on PostgreSQL and Redis (`smoke_postgres`). What each part took is printed at the end; docs/testing.md says what runs where, and why.
+on PostgreSQL and Redis (`smoke_postgres`). What each part took is printed at the end;
+docs/testing.md says what runs where, and why.
 
 Services are used where found (TEST_DATABASE_URL, TEST_REDIS_URL, or their standard local
 ports), else started privately from pip wheels; TEST_PRIVATE_SERVICES=1 always starts
