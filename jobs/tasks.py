@@ -56,9 +56,9 @@ def collect_job(pk: str) -> None:
     job = Job.objects.active().select_related("endpoint").filter(pk=UUID(pk)).first()
     if job is None or job.status != JobStatus.FINALIZING:
         return
-    if reconcile.begin(job):
+    if reconcile.begin_step(job):
         completion.fetch(job)
-        reconcile.done(job)
+        reconcile.end_step(job)
 
 
 @shared_task(name="jobs.verify_upload", soft_time_limit=6 * 3600, time_limit=6 * 3600)

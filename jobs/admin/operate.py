@@ -64,7 +64,7 @@ def operate(request: HttpRequest, pk: int) -> HttpResponse:
         "facts": facts,
         "found": diagnosis.of(endpoint),
         "remote": endpoint.remote,
-        "sight": endpoint.sight,
+        "observed": endpoint.observed,
         "has_account": endpoint.kind == Endpoint.Kind.RUNPOD
         and endpoint.key_name in accounts.key_names(),
         "variable": accounts.variable(endpoint.key_name),

@@ -18,7 +18,7 @@ class Endpoint(models.Model):
     """Where jobs of one kind run, and how its input looks."""
 
     # What is large and only its own pages show; lists of other things do not read it.
-    LARGE = ("input_schema", "example_input", "sight")
+    LARGE = ("input_schema", "example_input", "observed")
 
     class Kind(models.TextChoices):
         RUNPOD = "runpod", "RunPod"
@@ -130,7 +130,7 @@ class Endpoint(models.Model):
     # How it was configured at RunPod when we last saw it, without its environment.
     remote = models.JSONField(default=dict, blank=True, editable=False)
     # What else we saw there: workers, log lines, stock, releases; for the diagnosis.
-    sight = models.JSONField(default=dict, blank=True, editable=False)
+    observed = models.JSONField(default=dict, blank=True, editable=False)
     # Why nothing ran there when we last looked; empty where nothing was wrong.
     diagnosis = models.JSONField(default=dict, blank=True, editable=False)
     sampled_at = models.DateTimeField(null=True, blank=True, editable=False)

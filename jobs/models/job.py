@@ -106,7 +106,7 @@ class Job(models.Model):
         editable=False,
         help_text="Held jobs go by priority, then turn: owners take turns.",
     )
-    takes = models.PositiveSmallIntegerField(
+    unfinished_steps = models.PositiveSmallIntegerField(
         default=0,
         editable=False,
         help_text="How often in a row a step for this job began and did not end.",
@@ -262,7 +262,7 @@ class Job(models.Model):
             "due_at": None if to in ENDS else moved_at + FIRST_LOOK[to],
             **({"finished_at": moved_at} if to in ENDS else {}),
             # Only the sweeper moves a job without having finished a step for it.
-            **({} if by is Actor.SWEEPER else {"takes": 0}),
+            **({} if by is Actor.SWEEPER else {"unfinished_steps": 0}),
             **_signed(changes),
             **changes,
             "status": to,

@@ -1,12 +1,12 @@
-"""A shift that only does errands, and a client that answers as it is told."""
+"""A shift that only does actions, and a client that answers as it is told."""
 
 import asyncio
 
 from asgiref.sync import async_to_sync, sync_to_async
 
 from jobs.runpod import Health, RemoteJob
-from jobs.shifts.loop.actions import Errands
-from jobs.shifts.loop.endpoint_state import Channel
+from jobs.shifts.loop.actions import Actions
+from jobs.shifts.loop.endpoint_state import EndpointState
 from jobs.shifts.loop.pace import Pace
 
 
@@ -44,35 +44,35 @@ class ScriptedClient:
         return answer
 
 
-class ErrandLoop:
-    """What errands need of a shift; database work is done in the test's own thread."""
+class StandInLoop:
+    """What actions need of a shift; database work is done in the test's own thread."""
 
     def __init__(self, endpoint, clock):
         self.clock, self.alerts = clock, []
         self.client = ScriptedClient()
-        self.channel = self.channel_of(endpoint, self.client)
-        self.errands = Errands(self)
+        self.state = self.state_of(endpoint, self.client)
+        self.actions = Actions(self)
 
-    def channel_of(self, endpoint, client):
-        channel = Channel(endpoint, Pace([], 0), self.clock)
-        channel.begin_shift(client)
-        return channel
+    def state_of(self, endpoint, client):
+        state = EndpointState(endpoint, Pace([], 0), self.clock)
+        state.begin_shift(client)
+        return state
 
     async def in_db(self, function, *args, **kwargs):
         return await sync_to_async(function)(*args, **kwargs)
 
-    async def alert(self, channel, code):
+    async def alert(self, state, code):
         if code:
             self.alerts.append(code)
 
-    def do(self, errand, *args):
-        """Do an errand to its end."""
-        async_to_sync(errand)(*args)
+    def do(self, action, *args):
+        """Do an action to its end."""
+        async_to_sync(action)(*args)
 
-    def do_all(self, *errands):
-        """Do errands side by side: (errand, its arguments…)."""
+    def do_all(self, *actions):
+        """Do actions side by side: (action, its arguments…)."""
 
         async def together():
-            await asyncio.gather(*(errand(*args) for errand, *args in errands))
+            await asyncio.gather(*(action(*args) for action, *args in actions))
 
         async_to_sync(together)()

@@ -20,9 +20,9 @@ class StoppedClock:
 
 
 class SteppedClock(StoppedClock):
-    """Lets the errands of a tick end, then does the next step; after the last the shift is over.
+    """Lets the actions of a tick end, then does the next step; after the last the shift is over.
 
-    A step is a function, or seconds that pass. `held` says how many errands wait for the
+    A step is a function, or seconds that pass. `held` says how many actions wait for the
     test, so that nobody waits for them here.
     """
 
@@ -52,4 +52,4 @@ class SteppedClock(StoppedClock):
             if not self.is_patient or len(others) <= self.held():
                 return
             await asyncio.sleep(0.002)
-        raise AssertionError(f"errands that never end: {others}")
+        raise AssertionError(f"actions that never end: {others}")

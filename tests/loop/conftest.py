@@ -5,7 +5,7 @@ import pytest
 from jobs.shifts.loop import shift
 from tests.factories import make_endpoint
 from tests.loop.backend import Backend
-from tests.loop.client import ErrandLoop
+from tests.loop.client import StandInLoop
 from tests.loop.clock import SHIFT_SECONDS, SteppedClock, StoppedClock
 
 
@@ -59,5 +59,5 @@ def endpoint(backend):
 
 @pytest.fixture
 def loop(clock):
-    """What errands need of a shift, with one endpoint."""
-    return ErrandLoop(make_endpoint(contract="plain"), clock)
+    """What actions need of a shift, with one endpoint."""
+    return StandInLoop(make_endpoint(contract="plain"), clock)

@@ -18,7 +18,7 @@ def make_poll(**fields):
         "attempt_id": uuid.uuid4(),
         "runpod_id": "x",
         "status": "IN_PROGRESS",
-        "takes": 0,
+        "unfinished_steps": 0,
         "not_found_count": 0,
         "worker_id": "",
         "submitted_at": at,

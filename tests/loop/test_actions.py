@@ -35,8 +35,8 @@ def waits(job, seconds, since, slack=0.0):
 # --- sending --------------------------------------------------------------------------
 def send(loop, job):
     job = Job.objects.select_related("endpoint").get(pk=job.pk)
-    loop.channel.sends(job.pk)
-    loop.do(loop.errands.send, loop.channel, job)
+    loop.state.sends(job.pk)
+    loop.do(loop.actions.send, loop.state, job)
     job.refresh_from_db()
     return job
 
@@ -50,13 +50,13 @@ def test_a_job_is_sent_with_its_policy_and_its_doorbell(loop):
     assert policy["executionTimeout"] == 3_600_000
     assert webhook.startswith("http://testserver/hooks/runpod/")
     assert waits(job, FLOOR, before)
-    assert (loop.channel.sending, loop.alerts) == (set(), ["over"])
+    assert (loop.state.sending, loop.alerts) == (set(), ["over"])
 
 
 def test_what_must_not_be_sent_is_not(loop):
     job = send(loop, make_job(cancel_requested_at=now()))
     assert (job.status, loop.client.runs) == ("CANCELLED", [])
-    assert (loop.channel.sending, loop.alerts) == (set(), [])
+    assert (loop.state.sending, loop.alerts) == (set(), [])
 
 
 def test_a_job_that_ended_before_its_answer_came_is_asked_about_at_once(loop):
@@ -71,14 +71,14 @@ def test_a_job_that_ended_before_its_answer_came_is_asked_about_at_once(loop):
 
 
 def test_the_more_jobs_the_longer_the_first_pause(loop):
-    loop.channel.pace.learned([True] * 3)
-    loop.channel.pace.asked_about = 60
+    loop.state.pace.learned([True] * 3)
+    loop.state.pace.asked_about = 60
     job, before = make_job(), now()
     assert waits(send(loop, job), 30, before)
 
 
 def test_behind_the_front_it_is_longer_still(loop):
-    loop.channel.pace.front = set()
+    loop.state.pace.front = set()
     job, before = make_job(), now()
     assert send(loop, job).due_at > before + timedelta(seconds=270)
 
@@ -101,23 +101,23 @@ def test_without_a_good_answer_it_waits_or_ends(answer, status, pause, loop):
     job = send(loop, make_job())
     assert job.status == status
     assert pause is None or waits(job, pause, before)
-    assert loop.channel.sending == set()
+    assert loop.state.sending == set()
 
 
 def test_where_health_answers_a_404_of_run_is_taken_for_a_429(loop):
-    loop.channel.health = Health(jobs={}, workers={})
+    loop.state.health = Health(jobs={}, workers={})
     loop.client.answers["run"] = EndpointNotFound("404")
     before = now()
     job = send(loop, make_job())
     assert (job.status, waits(job, 6, before)) == ("PENDING", True)
     assert Endpoint.objects.get().unreachable_at is None
-    assert loop.channel.run_room() == 0
+    assert loop.state.run_room() == 0
 
 
 def test_the_channel_hears_what_came_of_it(loop):
     loop.client.answers["run"] = Refused("strange", status=418)
     send(loop, make_job())
-    assert (loop.alerts, loop.channel.run_room()) == (["no_answers"], 0)
+    assert (loop.alerts, loop.state.run_room()) == (["no_answers"], 0)
 
 
 def test_a_database_error_while_sending_lets_the_job_be_sent_again(loop, monkeypatch):
@@ -127,17 +127,17 @@ def test_a_database_error_while_sending_lets_the_job_be_sent_again(loop, monkeyp
     monkeypatch.setattr(submission, "prepare", fail)
     with pytest.raises(OperationalError):
         send(loop, make_job())
-    assert loop.channel.sending == set()
+    assert loop.state.sending == set()
 
 
 # --- asking ---------------------------------------------------------------------------
 def ask(loop, job):
     """Ask as a tick does; return the job and what is to be written down by the next."""
     poll = due_poll(job)
-    loop.channel.asks(poll.job_id)
-    loop.do(loop.errands.ask, loop.channel, poll)
+    loop.state.asks(poll.job_id)
+    loop.do(loop.actions.ask, loop.state, poll)
     job.refresh_from_db()
-    gathered = loop.channel.take_unchanged()
+    gathered = loop.state.take_unchanged()
     return {pk: pause for (_, pause), pks in gathered.items() for pk in pks}
 
 
@@ -145,8 +145,8 @@ def test_an_answer_without_news_costs_no_query(loop, django_assert_num_queries):
     job = make_job("IN_QUEUE")
     poll = due_poll(job)
     with django_assert_num_queries(0):
-        loop.do(loop.errands.ask, loop.channel, poll)
-    assert loop.channel.take_unchanged() == {(poll.read_at, 0.8): [job.pk]}
+        loop.do(loop.actions.ask, loop.state, poll)
+    assert loop.state.take_unchanged() == {(poll.read_at, 0.8): [job.pk]}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_without_an_answer_it_is_asked_again_later(answer, pause, loop):
     job = make_job("IN_PROGRESS")
     assert ask(loop, job) == {job.pk: pause}
     assert job.status == "IN_PROGRESS"
-    assert job.pk in loop.channel.asking  # until that is written down
+    assert job.pk in loop.state.asking  # until that is written down
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_bad_answer_that_is_news_is_written_down_and_followed_up(answer, pause
     loop.client.answers["status"] = answer
     job = make_job("IN_PROGRESS")
     assert ask(loop, job) == {job.pk: pause}
-    assert (job.status, job.takes) == ("IN_PROGRESS", 0)
+    assert (job.status, job.unfinished_steps) == ("IN_PROGRESS", 0)
     is_404 = not isinstance(answer, Refused)
     assert job.not_found_count == is_404
     assert (Endpoint.objects.get().unreachable_at is not None) is isinstance(
@@ -195,7 +195,7 @@ def test_three_404s_over_twenty_seconds_end_it(loop):
 
 
 def test_where_health_answers_a_404_of_status_is_no_answer(loop):
-    loop.channel.health = Health(jobs={}, workers={})
+    loop.state.health = Health(jobs={}, workers={})
     loop.client.answers["status"] = EndpointNotFound("404")
     job = make_job("IN_PROGRESS")
     assert ask(loop, job) == {job.pk: 3.0}
@@ -203,12 +203,12 @@ def test_where_health_answers_a_404_of_status_is_no_answer(loop):
 
 
 def test_a_move_is_written_down_with_the_next_look(loop):
-    loop.channel.pace.learned([False] * 3)
+    loop.state.pace.learned([False] * 3)
     loop.client.answers["status"] = remote("IN_PROGRESS")
     job, before = make_job("IN_QUEUE", due_at=now()), now()
     assert ask(loop, job) == {}
     assert (job.status, waits(job, FLOOR, before)) == ("IN_PROGRESS", True)
-    assert job.pk not in loop.channel.asking
+    assert job.pk not in loop.state.asking
 
 
 def test_a_doorbell_that_rang_since_the_question_asks_again_at_once(loop):
@@ -252,8 +252,8 @@ def test_an_end_is_written_down_and_forgotten(loop):
     loop.client.answers["status"] = remote("COMPLETED", output=1, has_output=True)
     assert ask(loop, job) == {}
     assert (job.status, job.output) == ("COMPLETED", 1)
-    assert job.pk not in loop.channel.asking
-    assert loop.channel.is_new_output(poll, running)
+    assert job.pk not in loop.state.asking
+    assert loop.state.is_new_output(poll, running)
 
 
 def test_ends_tell_the_channel_whether_the_doorbell_rang(loop):
@@ -263,8 +263,8 @@ def test_ends_tell_the_channel_whether_the_doorbell_rang(loop):
         job.attempts.update(rung_at=now() - HOUR)
         ask(loop, job)
     loop.clock.now += 2
-    loop.channel.look()
-    assert loop.channel.pace.webhooks is True
+    loop.state.look()
+    assert loop.state.pace.webhooks is True
 
 
 @pytest.mark.parametrize("fields", [{"status": "COMPLETED"}, {"attempt_no": 2}])
@@ -286,26 +286,26 @@ def test_an_error_while_hearing_lets_the_job_be_asked_again(loop, monkeypatch):
     def fail(_):
         raise OperationalError
 
-    monkeypatch.setattr(reconcile, "begin", fail)
+    monkeypatch.setattr(reconcile, "begin_step", fail)
     loop.client.answers["status"] = remote("COMPLETED")
     job = make_job("IN_QUEUE")
     with pytest.raises(OperationalError):
         ask(loop, job)
-    assert loop.channel.asking == set()
+    assert loop.state.asking == set()
 
 
 def test_the_channel_hears_of_it_and_the_operator(loop):
     loop.client.answers["status"] = Refused("strange", status=418)
     job = make_job("IN_PROGRESS")
     ask(loop, job)
-    assert (loop.alerts, loop.channel.status_room()) == (["no_answers"], 0)
+    assert (loop.alerts, loop.state.status_room()) == (["no_answers"], 0)
 
 
 # --- health ---------------------------------------------------------------------------
 def ask_health(loop, answer):
     loop.client.answers["health"] = answer
-    loop.do(loop.errands.ask_health, loop.channel)
-    return loop.channel.health, loop.channel.is_health_known
+    loop.do(loop.actions.ask_health, loop.state)
+    return loop.state.health, loop.state.is_health_known
 
 
 def test_health_is_what_was_heard_last(loop):
@@ -321,6 +321,6 @@ def test_a_health_that_fails_is_known_to_fail(loop):
 
 
 def test_an_endpoint_that_is_left_alone_is_not_asked_for_its_health(loop):
-    loop.channel.breaker.failed(at_once=True)
+    loop.state.breaker.failed(at_once=True)
     well = Health(jobs={}, workers={})
     assert ask_health(loop, well) == (None, False)

@@ -62,12 +62,12 @@ def test_a_submission_that_outlasts_its_shift_is_doubted_and_is_no_death(
     work, monkeypatch, backend, endpoint
 ):
     monkeypatch.setattr(shift, "DRAIN_SECONDS", 0.05)
-    job = make_job(endpoint=endpoint, takes=2)
+    job = make_job(endpoint=endpoint, unfinished_steps=2)
     backend.answers["run"] = HOLD
     assert work()
     backend.let_go.set()
     job.refresh_from_db()
-    assert (job.status, job.takes) == ("UNCONFIRMED", 2)
+    assert (job.status, job.unfinished_steps) == ("UNCONFIRMED", 2)
 
 
 def work_again(clock, seconds):

@@ -1,4 +1,4 @@
-"""What a channel does once a second: count, find who may run, judge the doorbell."""
+"""What a state does once a second: count, find who may run, judge the doorbell."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from django.utils.timezone import now
 from jobs.models import Attempt, Job
 from jobs.runpod import Health
 from jobs.services.lifecycle import tracking
-from jobs.shifts.loop.endpoint_state import Channel
+from jobs.shifts.loop.endpoint_state import EndpointState
 from jobs.shifts.loop.pace import Pace
 from tests.factories import make_endpoint, make_job
 
@@ -16,9 +16,9 @@ pytestmark = [pytest.mark.db, pytest.mark.django_db]
 FLOOR = 0.85
 
 
-def make_channel(clock, rung=(), **fields):
+def make_state(clock, rung=(), **fields):
     fields = {"contract": "plain", **fields}
-    return Channel(make_endpoint(**fields), Pace(list(rung), 0), clock)
+    return EndpointState(make_endpoint(**fields), Pace(list(rung), 0), clock)
 
 
 def health(**jobs):
@@ -41,14 +41,14 @@ def is_asleep(job):
 
 
 def test_a_look_is_due_each_second(settings, clock):
-    channel = make_channel(clock)
-    assert channel.look_due()
-    channel.look()
-    assert not channel.look_due()
+    state = make_state(clock)
+    assert state.look_due()
+    state.look()
+    assert not state.look_due()
     clock.now += 1
-    assert channel.look_due()
+    assert state.look_due()
     settings.JOBS_HEALTH_PAUSE_SECONDS = 5.0
-    assert not channel.look_due()
+    assert not state.look_due()
 
 
 # --- who may be running ---------------------------------------------------------------
@@ -73,71 +73,71 @@ def test_as_many_waiting_jobs_are_asked_as_may_have_started(
     counts = {"IN_PROGRESS": running, "IN_QUEUE": waiting, "SUBMITTING": 3}
     monkeypatch.setattr(tracking, "counts", lambda _: counts)
     monkeypatch.setattr(tracking, "front", lambda _, count: set(range(count)))
-    channel = make_channel(clock)
-    channel.health = None if jobs is None else Health(jobs=jobs, workers={})
-    channel.look()
+    state = make_state(clock)
+    state.health = None if jobs is None else Health(jobs=jobs, workers={})
+    state.look()
     front = None if starting is None else set(range(starting))
-    assert channel.pace.front == front
-    assert channel.pace.asked_about == running + min(waiting, starting or waiting)
+    assert state.pace.front == front
+    assert state.pace.asked_about == running + min(waiting, starting or waiting)
 
 
 def test_the_oldest_waiting_jobs_are_in_front(clock):
-    channel = make_channel(clock)
+    state = make_state(clock)
     jobs = [make_job("IN_QUEUE") for _ in range(7)]
     make_job("IN_QUEUE", endpoint=make_endpoint("other"))
-    channel.health = health(inQueue=7)
-    channel.look()
-    assert channel.pace.front == {job.pk for job in jobs[:5]}
+    state.health = health(inQueue=7)
+    state.look()
+    assert state.pace.front == {job.pk for job in jobs[:5]}
 
 
 # --- long pauses are cut short --------------------------------------------------------
 def test_jobs_that_come_to_the_front_are_asked_about_soon(clock):
-    channel = make_channel(clock, [False] * 3)
+    state = make_state(clock, [False] * 3)
     jobs = [sleeping() for _ in range(7)] + [sleeping("IN_PROGRESS")]
-    channel.health, channel.is_health_known = health(inQueue=7), True
+    state.health, state.is_health_known = health(inQueue=7), True
     before = now()
-    channel.look()
+    state.look()
     assert all(sleeps(job, FLOOR + 0.2, before) for job in jobs[:5])
     assert all(is_asleep(job) for job in jobs[5:])
 
 
 def test_where_webhooks_arrive_the_front_is_asked_less_soon(clock):
-    channel = make_channel(clock, [True] * 3)
+    state = make_state(clock, [True] * 3)
     jobs = [sleeping() for _ in range(8)]
-    channel.health, channel.is_health_known = health(inQueue=0), True
+    state.health, state.is_health_known = health(inQueue=0), True
     before = now()
-    channel.look()
+    state.look()
     assert all(sleeps(job, 4 + 0.2, before) for job in jobs)
 
 
 def test_before_health_was_asked_nobody_is_hurried(clock):
-    channel, job = make_channel(clock, [False] * 3), sleeping()
-    channel.look()
+    state, job = make_state(clock, [False] * 3), sleeping()
+    state.look()
     assert is_asleep(job)
 
 
 def test_when_webhooks_turn_out_not_to_arrive_running_jobs_are_asked_at_once(clock):
-    channel = make_channel(clock)
+    state = make_state(clock)
     job, waiting = sleeping("IN_PROGRESS"), sleeping()
-    channel.is_health_known = True
-    channel.look()
+    state.is_health_known = True
+    state.look()
     assert (is_asleep(job), is_asleep(waiting)) == (True, False)
-    channel.pace.learned([False] * 3)
+    state.pace.learned([False] * 3)
     before = now()
-    channel.look()
+    state.look()
     assert sleeps(job, FLOOR, before)
     later = sleeping("IN_PROGRESS")
-    channel.look()
+    state.look()
     assert is_asleep(later)  # chosen when it was known already
 
 
 # --- does the doorbell ring? ----------------------------------------------------------
-def ended(channel, rung):
+def ended(state, rung):
     for is_rung in rung:
         rung_at = now() if is_rung else None
         job = make_job("COMPLETED")
         job.attempts.update(rung_at=rung_at)
-        channel.learned_end(job.attempts.get().pk)
+        state.learned_end(job.attempts.get().pk)
 
 
 @pytest.mark.parametrize(
@@ -150,42 +150,42 @@ def ended(channel, rung):
     ],
 )
 def test_ends_tell_whether_webhooks_arrive(rung, webhooks, clock):
-    channel = make_channel(clock)
-    ended(channel, rung)
+    state = make_state(clock)
+    ended(state, rung)
     clock.now += 1.9
-    channel.look()
-    assert channel.pace.webhooks is None  # it may still ring
+    state.look()
+    assert state.pace.webhooks is None  # it may still ring
     clock.now += 0.2
-    channel.look()
-    channel.look()
-    assert channel.pace.webhooks is webhooks
+    state.look()
+    state.look()
+    assert state.pace.webhooks is webhooks
 
 
 def test_a_doorbell_that_rings_a_little_late_has_rung(clock):
-    channel = make_channel(clock)
-    ended(channel, [False] * 3)
-    channel.look()
+    state = make_state(clock)
+    ended(state, [False] * 3)
+    state.look()
     Attempt.objects.update(rung_at=now())
     clock.now += 2
-    channel.look()
-    assert channel.pace.webhooks is True
+    state.look()
+    assert state.pace.webhooks is True
 
 
 def test_whoever_has_just_ended_is_judged_later(clock):
-    channel = make_channel(clock)
-    ended(channel, [True] * 2)
+    state = make_state(clock)
+    ended(state, [True] * 2)
     clock.now += 2
-    ended(channel, [False] * 4)
-    channel.look()
-    assert channel.pace.webhooks is None
+    ended(state, [False] * 4)
+    state.look()
+    assert state.pace.webhooks is None
     clock.now += 2
-    channel.look()
-    assert channel.pace.webhooks is False
+    state.look()
+    assert state.pace.webhooks is False
 
 
-def look_three_times(channel):
+def look_three_times(state):
     for _ in range(3):
-        channel.look()
+        state.look()
 
 
 @pytest.mark.parametrize(
@@ -201,39 +201,39 @@ def look_three_times(channel):
 def test_jobs_that_end_unheard_three_looks_long_say_that_no_webhook_arrives(
     before, after, learned, webhooks, clock
 ):
-    channel = make_channel(clock)
-    channel.health = health(**before)
-    channel.look()
-    ended(channel, [False] * learned)
-    channel.health = health(**after)
-    channel.look()
-    channel.look()
-    assert channel.pace.webhooks is None
-    channel.look()
-    assert channel.pace.webhooks is webhooks
+    state = make_state(clock)
+    state.health = health(**before)
+    state.look()
+    ended(state, [False] * learned)
+    state.health = health(**after)
+    state.look()
+    state.look()
+    assert state.pace.webhooks is None
+    state.look()
+    assert state.pace.webhooks is webhooks
 
 
 def test_ends_that_are_heard_of_in_time_are_no_silence(clock):
-    channel = make_channel(clock)
+    state = make_state(clock)
     for completed in (10, 13, 13, 10, 13, 13):
-        channel.health = health(completed=completed)
-        channel.look()
-    assert channel.pace.webhooks is None
+        state.health = health(completed=completed)
+        state.look()
+    assert state.pace.webhooks is None
 
 
 @pytest.mark.parametrize("fields", [{"contract": "slipway"}, {"contract": "plain"}])
 def test_silence_says_nothing_of_our_own_handler_or_without_health(fields, clock):
-    channel = make_channel(clock, **fields)
-    channel.health = health(completed=0)
-    channel.look()
-    channel.health = health(completed=9) if fields["contract"] == "slipway" else None
-    look_three_times(channel)
-    assert channel.pace.webhooks is None
+    state = make_state(clock, **fields)
+    state.health = health(completed=0)
+    state.look()
+    state.health = health(completed=9) if fields["contract"] == "slipway" else None
+    look_three_times(state)
+    assert state.pace.webhooks is None
 
 
 def test_a_job_of_another_endpoint_is_not_counted(clock):
-    channel = make_channel(clock)
+    state = make_state(clock)
     make_job("IN_PROGRESS", endpoint=make_endpoint("other"))
     make_job("IN_PROGRESS")
-    channel.look()
-    assert (channel.pace.asked_about, Job.objects.count()) == (1, 2)
+    state.look()
+    assert (state.pace.asked_about, Job.objects.count()) == (1, 2)

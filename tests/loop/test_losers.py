@@ -25,7 +25,7 @@ def make_loser(name, status="IN_QUEUE", **fields):
 
 def stop(loop, attempt):
     """Stop it as a tick does; return whether that is settled."""
-    loop.do(loop.errands.stop_loser, loop.channel, attempt)
+    loop.do(loop.actions.stop_loser, loop.state, attempt)
     attempt.refresh_from_db()
     assert attempt.is_unwanted is (attempt.ended_at is None)
     return not attempt.is_unwanted

@@ -117,7 +117,7 @@ async def receive(bell, secret, pieces):
     async def send(message):
         sent.append(message)
 
-    scope = {"method": "POST", "path": f"/hooks/runpod/{secret}"}
+    scope = {"method": "POST", "path": f"/hooks/runpod/{secret}", "headers": []}
     await bell.receive(scope, give, send)
     return sent[0]["status"]
 
@@ -141,7 +141,7 @@ def test_a_caller_who_hangs_up_in_mid_body_has_rung_all_the_same():
 
 def test_no_more_of_a_body_is_read_than_a_limit():
     half = b" " * (MAX_BODY // 2)
-    assert ring_in_pieces(sleeping_job(), half, half, b"}") == (200, [b"}"])
+    assert ring_in_pieces(sleeping_job(), half, half, b" ", b"}") == (200, [b"}"])
 
 
 def test_each_ring_brings_its_own_id():

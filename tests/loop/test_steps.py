@@ -23,7 +23,7 @@ def step(loop, job):
     job.refresh_from_db()
     busy = {job.pk}
     try:
-        loop.do(loop.errands.step, job.pk, job.takes, busy)
+        loop.do(loop.actions.step, job.pk, job.unfinished_steps, busy)
     finally:
         job.refresh_from_db()
         assert busy == set()
@@ -44,25 +44,28 @@ def fail_with(error):
 def test_a_step_is_counted_while_it_lasts(loop, monkeypatch):
     counted = []
     replace_step(
-        monkeypatch, lambda job: counted.append(Job.objects.get(pk=job.pk).takes)
+        monkeypatch,
+        lambda job: counted.append(Job.objects.get(pk=job.pk).unfinished_steps),
     )
     job = make_job("UNCONFIRMED")
     step(loop, job)
-    assert (counted, job.takes) == ([1], 0)
+    assert (counted, job.unfinished_steps) == ([1], 0)
 
 
 def test_a_step_that_moves_the_job_is_counted_no_more(loop):
-    job = make_job("UNCONFIRMED", runpod_id="", moved_at=now() - HOUR, takes=1)
+    job = make_job(
+        "UNCONFIRMED", runpod_id="", moved_at=now() - HOUR, unfinished_steps=1
+    )
     step(loop, job)
     assert job.status == "PENDING"
-    assert job.takes == 1  # it is the death while sending that counts
+    assert job.unfinished_steps == 1  # it is the death while sending that counts
 
 
 def test_a_step_that_only_began_is_counted_by_whoever_goes_on(loop, monkeypatch):
     replace_step(monkeypatch, lambda _: None)
-    job = make_job("FINALIZING", takes=2)
+    job = make_job("FINALIZING", unfinished_steps=2)
     step(loop, job)
-    assert job.takes == 2
+    assert job.unfinished_steps == 2
 
 
 def test_a_job_that_has_ended_meanwhile_is_left_alone(loop, monkeypatch):
@@ -78,10 +81,10 @@ def test_an_error_counts_like_a_death_and_the_third_ends_the_job(
 ):
     replace_step(monkeypatch, fail_with(ValueError("boom")))
     job = make_job(status)
-    for takes in (1, 2, 3):
+    for unfinished_steps in (1, 2, 3):
         before = now()
         step(loop, job)
-        assert (job.status, job.takes) == (status, takes)
+        assert (job.status, job.unfinished_steps) == (status, unfinished_steps)
         assert before + timedelta(seconds=10) <= job.due_at
         assert job.due_at <= now() + timedelta(seconds=10)
     step(loop, job)
@@ -93,16 +96,16 @@ def test_a_database_error_is_nobodys_fault(loop, monkeypatch):
     job = make_job("UNCONFIRMED")
     with pytest.raises(OperationalError):
         step(loop, job)
-    assert (job.takes, job.due_at <= now()) == (0, True)
+    assert (job.unfinished_steps, job.due_at <= now()) == (0, True)
 
 
 def test_an_answer_that_cannot_be_applied_counts_like_a_death(loop, monkeypatch):
     monkeypatch.setattr(sync, "heard", fail_with(ValueError("boom")))
     loop.client.answers["status"] = remote("COMPLETED")
     job = make_job("IN_PROGRESS")
-    loop.do(loop.errands.ask, loop.channel, due_poll(job))
+    loop.do(loop.actions.ask, loop.state, due_poll(job))
     job.refresh_from_db()
-    assert (job.status, job.takes) == ("IN_PROGRESS", 1)
+    assert (job.status, job.unfinished_steps) == ("IN_PROGRESS", 1)
 
 
 # --- poison goes alone ----------------------------------------------------------------
@@ -124,30 +127,36 @@ class Company:
         return await self.really(function, *args)
 
 
-@pytest.mark.parametrize(("takes", "at_once"), [(0, 3), (1, 1)])
-def test_steps_go_together_unless_the_last_one_ended_a_process(takes, at_once, loop):
+@pytest.mark.parametrize(("unfinished_steps", "at_once"), [(0, 3), (1, 1)])
+def test_steps_go_together_unless_the_last_one_ended_a_process(
+    unfinished_steps, at_once, loop
+):
     company = Company(loop)
     jobs = [make_job("UNCONFIRMED") for _ in range(3)]
-    loop.do_all(*((loop.errands.step, job.pk, takes, {job.pk}) for job in jobs))
+    loop.do_all(
+        *((loop.actions.step, job.pk, unfinished_steps, {job.pk}) for job in jobs)
+    )
     assert company.most == at_once
 
 
-@pytest.mark.parametrize(("takes", "at_once"), [(0, 3), (1, 1)])
+@pytest.mark.parametrize(("unfinished_steps", "at_once"), [(0, 3), (1, 1)])
 def test_answers_are_heard_together_unless_the_last_one_ended_a_process(
-    takes, at_once, loop
+    unfinished_steps, at_once, loop
 ):
     loop.client.answers["status"] = JobNotFound("404")
-    jobs = [make_job("IN_PROGRESS", takes=takes) for _ in range(3)]
+    jobs = [
+        make_job("IN_PROGRESS", unfinished_steps=unfinished_steps) for _ in range(3)
+    ]
     polls = [due_poll(job) for job in jobs]
     company = Company(loop)
-    loop.do_all(*((loop.errands.ask, loop.channel, poll) for poll in polls))
+    loop.do_all(*((loop.actions.ask, loop.state, poll) for poll in polls))
     assert company.most == at_once
     assert Job.objects.filter(not_found_count=1).count() == 3
 
 
 # --- wishes to cancel -----------------------------------------------------------------
 def ask(loop, job):
-    loop.do(loop.errands.ask, loop.channel, due_poll(job))
+    loop.do(loop.actions.ask, loop.state, due_poll(job))
 
 
 def doomed_job():
@@ -198,7 +207,7 @@ def test_wishes_wait_for_the_budget(loop):
 
 
 def test_a_wish_that_had_to_wait_is_fulfilled_as_soon_as_it_may(loop):
-    loop.channel.cancels.spend(2)
+    loop.state.cancels.spend(2)
     job = doomed_job()
     ask(loop, job)
     assert loop.client.cancelled == []

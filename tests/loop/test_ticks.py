@@ -9,7 +9,7 @@ from django.utils.timezone import now
 from jobs.models import Alert, Attempt, Endpoint, Job
 from jobs.services.batching import batches
 from jobs.services.lifecycle import reconcile, sync
-from jobs.shifts.loop import endpoint_state as channels
+from jobs.shifts.loop import endpoint_state as states
 from tests.factories import make_batch, make_endpoint, make_job
 from tests.loop.backend import ENDPOINT_NOT_FOUND, HOLD
 
@@ -105,7 +105,7 @@ def test_no_more_is_sent_than_the_budget_allows(work, settings, backend, endpoin
 def test_few_requests_are_on_their_way_at_once(
     route, status, limit, work, monkeypatch, backend, endpoint
 ):
-    monkeypatch.setattr(channels, limit, 2)
+    monkeypatch.setattr(states, limit, 2)
     backend.answers[route] = HOLD
     queued(3, endpoint, status)
     work(0.0, backend.let_go.set, 0.0, 0.0)
@@ -190,7 +190,7 @@ def test_a_step_that_waits_for_others_is_not_taken_twice(
         job.look_again_in(3600)
 
     monkeypatch.setattr(reconcile, "step", step)
-    jobs = queued(8, endpoint, "FINALIZING", takes=1)
+    jobs = queued(8, endpoint, "FINALIZING", unfinished_steps=1)
     stepped.is_patient = False
     work(0.0, 0.0, 0.0)
     assert sorted(taken) == sorted(job.pk for job in jobs)
@@ -231,7 +231,9 @@ def test_a_database_error_of_one_job_stops_no_other(
     for job in queued(2, endpoint):
         backend.says("IN_PROGRESS", job.attempts.get().runpod_id)
     work(all_due)
-    assert set(Job.objects.values_list("status", "takes")) == {("IN_PROGRESS", 0)}
+    assert set(Job.objects.values_list("status", "unfinished_steps")) == {
+        ("IN_PROGRESS", 0)
+    }
     assert "database: OperationalError" in caplog.text
 
 

@@ -76,7 +76,7 @@ def test_work_of_one_endpoint_is_not_anothers(endpoint):
 )
 def test_a_step_is_due_where_nobody_need_be_asked(endpoint, status, runpod_id, is_step):
     fields = {"endpoint": endpoint, "runpod_id": runpod_id, "due_at": ago(1)}
-    job = make_job(status, takes=2, **fields)
+    job = make_job(status, unfinished_steps=2, **fields)
     make_job(status, **{**fields, "due_at": now() + HOUR})
     assert tracking.due_steps([]) == ([(job.pk, 2)] if is_step else [])
 
@@ -99,7 +99,7 @@ def test_the_most_overdue_step_comes_first_and_a_hundred_at_once(endpoint):
 # --- questions ---------------------------------------------------------------------------
 def test_a_question_carries_what_deciding_about_it_needs(endpoint):
     began, since = ago(60), now()
-    fields = {"takes": 1, "not_found_count": 2, "started_at": began}
+    fields = {"unfinished_steps": 1, "not_found_count": 2, "started_at": began}
     job = make_job(
         "IN_PROGRESS", endpoint=endpoint, cancel_requested_at=began, **fields
     )
@@ -108,7 +108,7 @@ def test_a_question_carries_what_deciding_about_it_needs(endpoint):
     attempt = job.attempts.get()
     assert (poll.job_id, poll.attempt_id) == (job.pk, attempt.pk)
     assert (poll.runpod_id, poll.status) == ("job-u1", "IN_PROGRESS")
-    assert (poll.takes, poll.not_found_count, poll.worker_id) == (1, 2, "w")
+    assert (poll.unfinished_steps, poll.not_found_count, poll.worker_id) == (1, 2, "w")
     assert (poll.submitted_at, poll.started_at) == (attempt.created_at, began)
     assert (poll.cancel_requested_at, poll.rung_at) == (began, began)
     assert is_in(poll.read_at, 0, since=since)

@@ -45,7 +45,7 @@ def with_upload(**changes):
 def test_a_claim_is_written_down_before_anything_is_sent():
     claimed = sending(attempt_no=4)
     job = reread(claimed.job)
-    assert (job.status, job.attempt_no, job.takes) == ("SUBMITTING", 5, 1)
+    assert (job.status, job.attempt_no, job.unfinished_steps) == ("SUBMITTING", 5, 1)
     assert (claimed.attempt.number, claimed.attempt.runpod_id) == (5, "")
 
 

@@ -32,16 +32,20 @@ def test_a_submitter_has_forty_five_seconds():
     assert is_in(job.due_at, 5, since=since)
 
 
-@pytest.mark.parametrize(("takes", "deaths"), [(1, 0), (3, 2), (0, 0)])
-def test_a_submitter_that_is_silent_for_longer_is_lost_but_not_dead(takes, deaths):
-    job = step(make_job("SUBMITTING", moved_at=ago(46), takes=takes))
-    assert (job.status, job.takes) == ("UNCONFIRMED", deaths)
+@pytest.mark.parametrize(("unfinished_steps", "deaths"), [(1, 0), (3, 2), (0, 0)])
+def test_a_submitter_that_is_silent_for_longer_is_lost_but_not_dead(
+    unfinished_steps, deaths
+):
+    job = step(
+        make_job("SUBMITTING", moved_at=ago(46), unfinished_steps=unfinished_steps)
+    )
+    assert (job.status, job.unfinished_steps) == ("UNCONFIRMED", deaths)
     assert job.events.get().actor == "sweeper"
 
 
 def test_a_new_shift_doubts_only_what_was_being_sent():
     statuses = ("PENDING", "SUBMITTING", "IN_QUEUE")
-    rows = [make_job(status, takes=2) for status in statuses]
+    rows = [make_job(status, unfinished_steps=2) for status in statuses]
     reconcile.doubt_orphans()
     assert [reread(job).status for job in rows] == [
         "PENDING",
@@ -49,7 +53,9 @@ def test_a_new_shift_doubts_only_what_was_being_sent():
         "IN_QUEUE",
     ]
     assert rows[1].events.get().actor == "sweeper"
-    assert {reread(job).takes for job in rows} == {2}  # who sent it may have died of it
+    assert {reread(job).unfinished_steps for job in rows} == {
+        2
+    }  # who sent it may have died of it
 
 
 # --- a doubt without proof ---------------------------------------------------------------
@@ -63,9 +69,13 @@ def test_proof_is_looked_for_as_long_as_the_endpoint_says():
 
 def test_a_doubt_that_is_over_sends_the_job_again_and_says_so():
     job = doubtful()
-    Job.objects.update(takes=2)
+    Job.objects.update(unfinished_steps=2)
     job = step(reread(job))
-    assert (job.status, job.has_maybe_run_twice, job.takes) == ("PENDING", True, 2)
+    assert (job.status, job.has_maybe_run_twice, job.unfinished_steps) == (
+        "PENDING",
+        True,
+        2,
+    )
 
 
 @pytest.mark.parametrize("on_unknown", ["resubmit", "hold"])
@@ -119,34 +129,44 @@ def test_other_jobs_need_no_step(status):
 # --- steps that end processes ------------------------------------------------------------
 @pytest.mark.parametrize("status", ["UNCONFIRMED", "IN_QUEUE", "FINALIZING"])
 def test_a_job_whose_steps_ended_three_processes_fails(status):
-    job = make_job(status, takes=3)
-    assert not reconcile.begin(job)
+    job = make_job(status, unfinished_steps=3)
+    assert not reconcile.begin_step(job)
     assert (reread(job).status, job.error_code) == ("FAILED", "poison")
     assert "Three times" in job.error_message
     assert job.events.get().actor == "sweeper"
 
 
 def test_a_job_whose_sending_ended_three_processes_is_doubted_first():
-    job = make_job("SUBMITTING", takes=4)  # three deaths, and the claim
-    assert not reconcile.begin(job)
-    assert (reread(job).status, job.takes, job.error_code) == ("UNCONFIRMED", 4, "")
-    assert not reconcile.begin(job)
+    job = make_job("SUBMITTING", unfinished_steps=4)  # three deaths, and the claim
+    assert not reconcile.begin_step(job)
+    assert (reread(job).status, job.unfinished_steps, job.error_code) == (
+        "UNCONFIRMED",
+        4,
+        "",
+    )
+    assert not reconcile.begin_step(job)
     assert (reread(job).status, job.error_code) == ("FAILED", "poison")
 
 
 def test_a_step_that_begins_is_counted_until_it_ends():
-    job, other = make_job("IN_QUEUE", takes=1), make_job("IN_QUEUE", takes=2)
-    assert reconcile.begin(job)
-    assert reread(job).takes == 2
-    reconcile.done(job)
-    assert (reread(job).takes, reread(other).takes) == (0, 2)
+    job, other = (
+        make_job("IN_QUEUE", unfinished_steps=1),
+        make_job("IN_QUEUE", unfinished_steps=2),
+    )
+    assert reconcile.begin_step(job)
+    assert reread(job).unfinished_steps == 2
+    reconcile.end_step(job)
+    assert (reread(job).unfinished_steps, reread(other).unfinished_steps) == (0, 2)
 
 
 def test_a_step_that_others_finish_leaves_the_count_of_their_deaths():
-    job, other = make_job("FINALIZING", takes=2), make_job("FINALIZING", takes=1)
-    reconcile.begin(job)
-    reconcile.passed_on(job)
-    assert (reread(job).takes, reread(other).takes) == (2, 1)
+    job, other = (
+        make_job("FINALIZING", unfinished_steps=2),
+        make_job("FINALIZING", unfinished_steps=1),
+    )
+    reconcile.begin_step(job)
+    reconcile.leave_step(job)
+    assert (reread(job).unfinished_steps, reread(other).unfinished_steps) == (2, 1)
 
 
 def test_a_look_comes_later_only_for_the_job_it_is_about():
@@ -160,6 +180,6 @@ def test_a_look_comes_later_only_for_the_job_it_is_about():
 
 
 def test_a_claim_that_nobody_has_died_of_is_no_death():
-    job = make_job("SUBMITTING", takes=3)
-    assert reconcile.begin(job)
+    job = make_job("SUBMITTING", unfinished_steps=3)
+    assert reconcile.begin_step(job)
     assert reread(job).status == "SUBMITTING"

@@ -42,7 +42,7 @@ def seen(endpoint, account, **counts):
     """Let RunPod's health be so, and look."""
     jobs = {"inQueue": counts.pop("queue", 1), "inProgress": counts.pop("progress", 0)}
     account.health[endpoint.runpod_id] = {"workers": counts, "jobs": jobs}
-    Endpoint.objects.filter(pk=endpoint.pk).update(sight={})
+    Endpoint.objects.filter(pk=endpoint.pk).update(observed={})
     endpoint.refresh_from_db()
     sampling.sample(endpoint)
     return diagnosis.of(Endpoint.objects.get(pk=endpoint.pk))
@@ -129,7 +129,7 @@ def test_the_log_of_a_sick_worker_is_read_without_its_secrets(
     # 16 GB compressed, and a container disk as reckoned: that was not the reason
     assert any("needs 60 GB" in one for one in verdict.evidence)
     endpoint.refresh_from_db()
-    assert TOKEN not in json.dumps(endpoint.sight)
+    assert TOKEN not in json.dumps(endpoint.observed)
     assert TOKEN not in Alert.objects.get().message
 
 
@@ -245,9 +245,9 @@ def test_money_that_goes_while_nothing_runs_is_storage(endpoint, graphql_account
 def test_a_person_who_asks_sees_the_newest_release(endpoint, graphql_account):
     graphql_account.releases[endpoint.runpod_id][0]["status"] = "IN_PROGRESS"
     sampling.sample(endpoint)
-    assert endpoint.sight == {}
+    assert endpoint.observed == {}
     sampling.sample(endpoint, is_asked=True)
-    assert endpoint.sight["release"] == "IN_PROGRESS"
+    assert endpoint.observed["release"] == "IN_PROGRESS"
     assert diagnosis.of(endpoint) is None
 
 
@@ -276,7 +276,7 @@ def test_the_doctor_explains_an_endpoint(endpoint, graphql_account):
     assert "nothing is wrong" in doctor("upscale")
     wait_at(endpoint)
     graphql_account.health[endpoint.runpod_id] = {"workers": {"throttled": 1}}
-    Endpoint.objects.update(sight={})
+    Endpoint.objects.update(observed={})
     out = StringIO()
     with pytest.raises(CommandError):
         call_command("doctor", "upscale", "--json", stdout=out)

@@ -177,7 +177,7 @@ def test_a_file_whose_saving_ends_processes_stops_after_three():
         actions._step(job.pk)  # the loop nudges
         job.refresh_from_db()
         assert job.status == "FINALIZING"
-        assert reconcile.begin(job)  # the fetcher begins, and its process dies
+        assert reconcile.begin_step(job)  # the fetcher begins, and its process dies
     actions._step(job.pk)
     job.refresh_from_db()
     assert (job.status, job.error_code) == ("FAILED", "poison")

@@ -86,19 +86,19 @@ def test_what_runpod_calls_cancelled_after_our_purge_was_purged(runpod):
 def test_a_step_that_ends_processes_is_not_begun_a_fourth_time():
     job = make_job("IN_PROGRESS")
     for _ in range(3):
-        assert reconcile.begin(job)
+        assert reconcile.begin_step(job)
         job.refresh_from_db()
-    assert not reconcile.begin(job)
+    assert not reconcile.begin_step(job)
     job.refresh_from_db()
     assert (job.status, job.error_code) == ("FAILED", "poison")
 
 
 def test_a_step_that_ends_well_starts_the_count_anew():
     job = make_job("IN_PROGRESS")
-    reconcile.begin(job)
-    reconcile.done(job)
+    reconcile.begin_step(job)
+    reconcile.end_step(job)
     job.refresh_from_db()
-    assert job.takes == 0
+    assert job.unfinished_steps == 0
 
 
 def test_a_new_shift_doubts_what_the_one_before_was_sending():
@@ -118,11 +118,11 @@ def test_a_job_is_not_sent_more_often_than_the_endpoint_allows(runpod):
 
 def test_only_deaths_count_and_not_the_steps_that_mend_them(runpod):
     endpoint = make_endpoint(proof_seconds=0, max_attempts=9)
-    job = make_job("SUBMITTING", endpoint=endpoint, takes=2, runpod_id="")
+    job = make_job("SUBMITTING", endpoint=endpoint, unfinished_steps=2, runpod_id="")
     Job.objects.update(moved_at=now() - timedelta(hours=1))
     actions._step(job.pk)
     job.refresh_from_db()
-    assert (job.status, job.takes) == ("UNCONFIRMED", 1)
+    assert (job.status, job.unfinished_steps) == ("UNCONFIRMED", 1)
     actions._step(job.pk)
     job.refresh_from_db()
-    assert (job.status, job.takes) == ("PENDING", 1)
+    assert (job.status, job.unfinished_steps) == ("PENDING", 1)

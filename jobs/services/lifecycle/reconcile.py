@@ -23,13 +23,13 @@ POISON = {
 }
 
 
-def begin(job: Job) -> bool:
+def begin_step(job: Job) -> bool:
     """Count that a step begins; end a job whose steps end processes. False: do nothing.
 
-    `Job.advance`, or `done` where nothing moved, sets the count back.
+    `Job.advance`, or `end_step` where nothing moved, sets the count back.
     """
     # The claim of a job that is being sent is counted, and nobody has died of it yet.
-    deaths = job.takes - (job.status == JobStatus.SUBMITTING)
+    deaths = job.unfinished_steps - (job.status == JobStatus.SUBMITTING)
     if deaths >= conf.MAX_TAKES:
         # From SUBMITTING the way leads through UNCONFIRMED, which the next look takes.
         to = (
@@ -41,18 +41,18 @@ def begin(job: Job) -> bool:
             to, by=Actor.SWEEPER, **({} if to == JobStatus.UNCONFIRMED else POISON)
         )
         return False
-    Job.objects.filter(pk=job.pk).update(takes=F("takes") + 1)
+    Job.objects.filter(pk=job.pk).update(unfinished_steps=F("unfinished_steps") + 1)
     return True
 
 
-def done(job: Job) -> None:
+def end_step(job: Job) -> None:
     """The step ended, whatever came of it."""
-    Job.objects.filter(pk=job.pk, takes__gt=0).update(takes=0)
+    Job.objects.filter(pk=job.pk, unfinished_steps__gt=0).update(unfinished_steps=0)
 
 
-def passed_on(job: Job) -> None:
+def leave_step(job: Job) -> None:
     """The step only had somebody else begin: what that one's deaths count stays."""
-    Job.objects.filter(pk=job.pk).update(takes=job.takes)
+    Job.objects.filter(pk=job.pk).update(unfinished_steps=job.unfinished_steps)
 
 
 def step(job: Job) -> None:
@@ -76,8 +76,10 @@ def doubt_if_lost(job: Job) -> None:
     """
     lost_at = job.moved_at + timedelta(seconds=conf.SUBMITTING_LOST_SECONDS)
     if lost_at <= now():
-        takes = max(0, job.takes - 1)
-        job.advance(JobStatus.UNCONFIRMED, by=Actor.SWEEPER, takes=takes)
+        unfinished_steps = max(0, job.unfinished_steps - 1)
+        job.advance(
+            JobStatus.UNCONFIRMED, by=Actor.SWEEPER, unfinished_steps=unfinished_steps
+        )
     else:
         job.look_again_in(5)
 
@@ -95,7 +97,9 @@ def doubt_unanswered(pks: Collection[UUID]) -> None:
     """Doubt jobs that were still being sent when a shift ended: nobody died of them."""
     for job in Job.objects.filter(pk__in=pks, status=JobStatus.SUBMITTING):
         job.advance(
-            JobStatus.UNCONFIRMED, by=Actor.SWEEPER, takes=max(0, job.takes - 1)
+            JobStatus.UNCONFIRMED,
+            by=Actor.SWEEPER,
+            unfinished_steps=max(0, job.unfinished_steps - 1),
         )
 
 
@@ -122,7 +126,7 @@ def give_up_proof(job: Job) -> None:
             JobStatus.PENDING,
             by=Actor.SWEEPER,
             has_maybe_run_twice=True,
-            takes=job.takes,
+            unfinished_steps=job.unfinished_steps,
         )
 
 

@@ -95,7 +95,7 @@ def _claim(job: Job) -> Attempt | None:
             JobStatus.SUBMITTING,
             by=Actor.SUBMITTER,
             attempt_no=number,
-            takes=F("takes") + 1,
+            unfinished_steps=F("unfinished_steps") + 1,
         )
         here = Job.objects.filter(pk=job.pk, endpoint=job.endpoint_id)
         if not moved or not here.exists():

@@ -35,7 +35,7 @@ class Poll:
     attempt_id: UUID
     runpod_id: str
     status: str
-    takes: int
+    unfinished_steps: int
     not_found_count: int
     worker_id: str
     submitted_at: datetime
@@ -79,7 +79,7 @@ def _work_sql() -> tuple[str, tuple[Any, ...]]:
 
 
 def due_steps(busy: Collection[UUID]) -> list[tuple[UUID, int]]:
-    """Return (job, takes) of due jobs whose next step needs no remote call."""
+    """Return (job, unfinished_steps) of due jobs whose next step needs no remote call."""
     known = Attempt.objects.filter(
         job=OuterRef("pk"), number=OuterRef("attempt_no")
     ).exclude(runpod_id="")
@@ -87,7 +87,7 @@ def due_steps(busy: Collection[UUID]) -> list[tuple[UUID, int]]:
         ~Exists(known), status=JobStatus.UNCONFIRMED
     )
     due = Job.objects.due().filter(without_call, status__in=LOCAL_STEPS)
-    rows = due.exclude(pk__in=busy).values_list("pk", "takes")
+    rows = due.exclude(pk__in=busy).values_list("pk", "unfinished_steps")
     return list(rows[:STEPS_AT_ONCE])
 
 
@@ -102,7 +102,7 @@ def due_polls(endpoint: Endpoint, limit: int, busy: Collection[UUID]) -> list[Po
     )
     rows = due.exclude(runpod_id="").exclude(job__in=busy).order_by("job__due_at")
     values = rows.values_list(
-        *("job_id", "pk", "runpod_id", "job__status", "job__takes"),
+        *("job_id", "pk", "runpod_id", "job__status", "job__unfinished_steps"),
         *("job__not_found_count", "worker_id", "created_at", "job__started_at"),
         *("job__cancel_requested_at", "rung_at"),
     )[:limit]

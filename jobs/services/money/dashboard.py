@@ -104,7 +104,9 @@ def dashboard(name: str = "24h") -> Dashboard:
     """Return the dashboard over a range; an unknown one is the first."""
     span = next((one for one in RANGES if one.name == name), RANGES[0])
     at = now()
-    endpoints = list(Endpoint.objects.defer("input_schema", "example_input", "sight"))
+    endpoints = list(
+        Endpoint.objects.defer("input_schema", "example_input", "observed")
+    )
     active = _active()
     hours = _hours(span, at)
     spends = _spends(span, at)

@@ -85,24 +85,24 @@ def _local(endpoint: Endpoint, at: Any) -> dict[str, Any]:
 
 
 def _remote(endpoint: Endpoint, at: Any) -> dict[str, Any]:
-    sight, remote = endpoint.sight, endpoint.remote
-    is_fresh = _is_fresh(sight.get("at"), at)
+    observed, remote = endpoint.observed, endpoint.remote
+    is_fresh = _is_fresh(observed.get("at"), at)
     is_gone = endpoints.is_gone(endpoint)
     return {
         "not_found": is_gone,
-        "refusal": _refusal(endpoint, sight, is_fresh=is_fresh),
+        "refusal": _refusal(endpoint, observed, is_fresh=is_fresh),
         "balance": _balance(endpoint, at),
         "has_completed": is_gone and _has_completed(endpoint),
-        "is_listed": sight.get("is_listed") if is_fresh else None,
-        "workers_max": sight.get("workers_max") if is_fresh else None,
+        "is_listed": observed.get("is_listed") if is_fresh else None,
+        "workers_max": observed.get("workers_max") if is_fresh else None,
         "gpu_ids": tuple(remote.get("gpu_ids") or ()),
         "has_volume": bool(remote.get("volume_id")),
         "image_gb": float(remote.get("image_gb") or 0),
         "container_disk_gb": (remote.get("template") or {}).get("container_disk_gb", 0),
-        "stock": dict(sight.get("stock") or {}) if is_fresh else {},
-        "workers": _workers(sight) if is_fresh else (),
-        "log": tuple(sight.get("log") or ()) if is_fresh else (),
-        "release": str(sight.get("release") or "") if is_fresh else "",
+        "stock": dict(observed.get("stock") or {}) if is_fresh else {},
+        "workers": _workers(observed) if is_fresh else (),
+        "log": tuple(observed.get("log") or ()) if is_fresh else (),
+        "release": str(observed.get("release") or "") if is_fresh else "",
     }
 
 
@@ -110,12 +110,12 @@ def _is_fresh(seen_at: Any, at: Any) -> bool:
     return bool(seen_at) and str(seen_at) >= (at - FRESH).isoformat()
 
 
-def _refusal(endpoint: Endpoint, sight: dict[str, Any], *, is_fresh: bool) -> str:
+def _refusal(endpoint: Endpoint, observed: dict[str, Any], *, is_fresh: bool) -> str:
     alerts = endpoint.alerts.filter(resolved_at=None, code__in=OF_REACH)
     for code in alerts.values_list("code", flat=True):
         if code != "endpoint_not_found":
             return str(code)
-    return str(sight.get("refusal") or "") if is_fresh else ""
+    return str(observed.get("refusal") or "") if is_fresh else ""
 
 
 def _balance(endpoint: Endpoint, at: Any) -> Any:
@@ -129,5 +129,5 @@ def _has_completed(endpoint: Endpoint) -> bool:
     return Job.objects.filter(endpoint=endpoint, status=JobStatus.COMPLETED).exists()
 
 
-def _workers(sight: dict[str, Any]) -> tuple[RemoteWorker, ...]:
-    return tuple(RemoteWorker(**one) for one in sight.get("workers") or ())
+def _workers(observed: dict[str, Any]) -> tuple[RemoteWorker, ...]:
+    return tuple(RemoteWorker(**one) for one in observed.get("workers") or ())

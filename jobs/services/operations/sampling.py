@@ -136,9 +136,9 @@ def _refusal(endpoint: Endpoint, error: RunPodError) -> str:
 # --- a closer look --------------------------------------------------------------------
 def _look(endpoint: Endpoint, refusal: str, *, is_asked: bool) -> None:
     """Write down what else RunPod shows, at most once a minute unasked."""
-    sight = endpoint.sight
+    observed = endpoint.observed
     recent = (now() - timedelta(seconds=CLOSER_SECONDS)).isoformat()
-    is_known = sight.get("at", "") >= recent and refusal == sight.get("refusal")
+    is_known = observed.get("at", "") >= recent and refusal == observed.get("refusal")
     if is_known and not is_asked:
         return
     facts = diagnosis.facts_of(endpoint)
@@ -147,11 +147,11 @@ def _look(endpoint: Endpoint, refusal: str, *, is_asked: bool) -> None:
     seen: dict[str, Any] = {}
     if is_worth_it and endpoint.key_name in accounts.key_names():
         seen = _seen(endpoint)
-    elif not refusal and not sight.get("refusal"):
+    elif not refusal and not observed.get("refusal"):
         return
-    sight = {**seen, "refusal": refusal, "at": now().isoformat()}
-    Endpoint.objects.filter(pk=endpoint.pk).update(sight=sight)
-    endpoint.sight = sight
+    observed = {**seen, "refusal": refusal, "at": now().isoformat()}
+    Endpoint.objects.filter(pk=endpoint.pk).update(observed=observed)
+    endpoint.observed = observed
 
 
 def _seen(endpoint: Endpoint) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from jobs.runpod.errors import Busy, NoAnswer, NotSent, RunPodError
 from jobs.services.lifecycle import attempts, reconcile, submission, sync, tracking
 from jobs.services.lifecycle.tracking import Poll
 from jobs.shifts.clock import Clock
-from jobs.shifts.loop.endpoint_state import Channel
+from jobs.shifts.loop.endpoint_state import EndpointState
 from jobs.shifts.loop.pace import NOT_FOUND_PAUSE, TROUBLE_PAUSE
 from jobs.states import REMOTE, JobStatus
 
@@ -25,19 +25,19 @@ CANCEL_PAUSE = 5.0
 
 
 class Loop(Protocol):
-    """What errands need of the shift they belong to."""
+    """What actions need of the shift they belong to."""
 
     clock: Clock
 
     async def in_db(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """Run database work in a thread."""
 
-    async def alert(self, channel: Channel, code: str) -> None:
+    async def alert(self, state: EndpointState, code: str) -> None:
         """Raise or resolve an alert."""
 
 
-class Errands:
-    """One coroutine for each kind of errand. Each may be cancelled at any await."""
+class Actions:
+    """One coroutine for each kind of action. Each may be cancelled at any await."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -48,111 +48,111 @@ class Errands:
         self._stopping: set[UUID] = set()
 
     # --- handing over -----------------------------------------------------------------
-    async def send(self, channel: Channel, job: Job) -> None:
+    async def send(self, state: EndpointState, job: Job) -> None:
         """Claim a held job, POST /run, record what came of it."""
         try:
             sending = await self._loop.in_db(submission.prepare, job)
             if sending is None:
                 return
             try:
-                outcome: RemoteJob | RunPodError = await channel.client.run(
+                outcome: RemoteJob | RunPodError = await state.client.run(
                     sending.input, policy=sending.policy, webhook=sending.webhook
                 )
             except RunPodError as error:
-                outcome = channel.judged(error, route="run")
+                outcome = state.judged(error, route="run")
             await self._loop.in_db(submission.heard, sending, outcome)
             if isinstance(outcome, RemoteJob):
                 poll = _poll_of(sending.job, sending.attempt, outcome)
-                pause = channel.pace.pause(poll, status=JobStatus.IN_QUEUE)
+                pause = state.pace.pause(poll, status=JobStatus.IN_QUEUE)
                 await self._loop.in_db(tracking.wait_after_submission, job.pk, pause)
-            await self._loop.alert(channel, channel.heard(outcome, route="run"))
+            await self._loop.alert(state, state.heard(outcome, route="run"))
         finally:
-            channel.sending.discard(job.pk)
+            state.sending.discard(job.pk)
 
     # --- asking -----------------------------------------------------------------------
-    async def ask(self, channel: Channel, poll: Poll) -> None:
+    async def ask(self, state: EndpointState, poll: Poll) -> None:
         """GET /status, after POST /cancel where that is wanted; apply what is news."""
         try:
-            await self._cancel(channel, poll)
+            await self._cancel(state, poll)
             try:
-                outcome: RemoteJob | RunPodError = await channel.client.status(
+                outcome: RemoteJob | RunPodError = await state.client.status(
                     poll.runpod_id
                 )
             except RunPodError as error:
-                outcome = channel.judged(error, route="status")
-            await self._loop.alert(channel, channel.heard(outcome, route="status"))
-            is_new = channel.is_new_output(poll, outcome)
+                outcome = state.judged(error, route="status")
+            await self._loop.alert(state, state.heard(outcome, route="status"))
+            is_new = state.is_new_output(poll, outcome)
             if tracking.is_news(poll, outcome, is_new_output=is_new):
-                await self._hear(channel, poll, outcome)
+                await self._hear(state, poll, outcome)
             else:
-                channel.later(poll, _pause(channel, poll, outcome))
+                state.later(poll, _pause(state, poll, outcome))
         except BaseException:
-            channel.asking.discard(poll.job_id)
+            state.asking.discard(poll.job_id)
             raise
 
     async def _hear(
-        self, channel: Channel, poll: Poll, outcome: RemoteJob | RunPodError
+        self, state: EndpointState, poll: Poll, outcome: RemoteJob | RunPodError
     ) -> None:
-        async with self._alone_if(suspect=poll.takes > 0):
+        async with self._alone_if(suspect=poll.unfinished_steps > 0):
             status, has_rung = await self._loop.in_db(_apply, poll, outcome)
-        channel.asking.discard(poll.job_id)
+        state.asking.discard(poll.job_id)
         if status in REMOTE:
-            pause = 0.0 if has_rung else _pause(channel, poll, outcome, status)
+            pause = 0.0 if has_rung else _pause(state, poll, outcome, status)
             if status == poll.status:
-                channel.asking.add(poll.job_id)
-                channel.later(poll, pause)
+                state.asking.add(poll.job_id)
+                state.later(poll, pause)
             else:
                 await self._loop.in_db(tracking.wait_after_move, poll.job_id, pause)
         else:
-            channel.forget(poll.job_id)
+            state.forget(poll.job_id)
             self._cancelled_at.pop(poll.job_id, None)
-            channel.learned_end(poll.attempt_id)
+            state.learned_end(poll.attempt_id)
 
-    async def _cancel(self, channel: Channel, poll: Poll) -> None:
+    async def _cancel(self, state: EndpointState, poll: Poll) -> None:
         time = self._loop.clock.monotonic()
         last = self._cancelled_at.get(poll.job_id, -CANCEL_PAUSE)
         if not poll.cancel_requested_at or time - last < CANCEL_PAUSE:
             return
-        if channel.cancels.available() < 1:
+        if state.cancels.available() < 1:
             return
-        channel.cancels.spend()
+        state.cancels.spend()
         self._cancelled_at[poll.job_id] = time
         try:
-            await channel.client.cancel(poll.runpod_id)
+            await state.client.cancel(poll.runpod_id)
         except RunPodError as error:
             # Asked again soon; /status decides whether it is true.
             self._cancelled_at[poll.job_id] = time - CANCEL_PAUSE + 1
             logger.info("cancel of job=%s: %s", poll.job_id, error)
 
-    async def ask_health(self, channel: Channel) -> None:
+    async def ask_health(self, state: EndpointState) -> None:
         """GET /health: how many run, and whether the endpoint is there at all."""
-        if channel.breaker.is_open:
+        if state.breaker.is_open:
             return
         try:
-            channel.health = await channel.client.health()
+            state.health = await state.client.health()
         except Busy:
             return
         except RunPodError:
-            channel.health = None
-        channel.is_health_known = True
+            state.health = None
+        state.is_health_known = True
 
     # --- steps without a remote call --------------------------------------------------
-    async def step(self, pk: UUID, takes: int, busy: set[UUID]) -> None:
+    async def step(self, pk: UUID, unfinished_steps: int, busy: set[UUID]) -> None:
         """Take a step that only the database and the store are needed for."""
         try:
-            async with self._alone_if(suspect=takes > 0):
+            async with self._alone_if(suspect=unfinished_steps > 0):
                 await self._loop.in_db(_step, pk)
         finally:
             busy.discard(pk)
 
-    async def stop_loser(self, channel: Channel, attempt: Attempt) -> None:
+    async def stop_loser(self, state: EndpointState, attempt: Attempt) -> None:
         """Tell RunPod to stop an attempt that another attempt has made useless."""
-        if attempt.pk in self._stopping or channel.cancels.available() < 1:
+        if attempt.pk in self._stopping or state.cancels.available() < 1:
             return
-        channel.cancels.spend()
+        state.cancels.spend()
         self._stopping.add(attempt.pk)
         try:
-            await channel.client.cancel(attempt.runpod_id)
+            await state.client.cancel(attempt.runpod_id)
         except (NoAnswer, NotSent, Busy):
             return  # it may not have heard us: soon again
         except RunPodError as error:
@@ -200,13 +200,13 @@ def _step(pk: UUID) -> None:
 
 def _guarded(job: Job, step: Any) -> None:
     """Take a step that may end this process; count how often it did."""
-    if not reconcile.begin(job):
+    if not reconcile.begin_step(job):
         return
     before = job.status
     try:
         step()
     except DatabaseError:
-        reconcile.done(job)
+        reconcile.end_step(job)
         raise
     except Exception:
         # Counted like a death: the third time the job ends, instead of failing for ever.
@@ -214,9 +214,9 @@ def _guarded(job: Job, step: Any) -> None:
         job.look_again_in(FAILED_STEP_PAUSE)
     else:
         if job.status == JobStatus.FINALIZING:
-            reconcile.passed_on(job)
+            reconcile.leave_step(job)
         elif job.status == before:  # else the move has said so
-            reconcile.done(job)
+            reconcile.end_step(job)
 
 
 def _poll_of(job: Job, attempt: Attempt, remote: RemoteJob) -> Poll:
@@ -226,7 +226,7 @@ def _poll_of(job: Job, attempt: Attempt, remote: RemoteJob) -> Poll:
         attempt_id=attempt.pk,
         runpod_id=remote.id,
         status=JobStatus.IN_QUEUE,
-        takes=0,
+        unfinished_steps=0,
         not_found_count=0,
         worker_id="",
         submitted_at=attempt.created_at,
@@ -236,14 +236,14 @@ def _poll_of(job: Job, attempt: Attempt, remote: RemoteJob) -> Poll:
 
 
 def _pause(
-    channel: Channel,
+    state: EndpointState,
     poll: Poll,
     outcome: RemoteJob | RunPodError,
     status: str | None = None,
 ) -> float:
     """Return when to ask again after `outcome`."""
     if isinstance(outcome, RemoteJob):
-        return channel.pace.pause(poll, status=status or poll.status)
+        return state.pace.pause(poll, status=status or poll.status)
     if isinstance(outcome, NoAnswer):
         return TROUBLE_PAUSE
     return NOT_FOUND_PAUSE

@@ -1,4 +1,4 @@
-"""Everything the loop knows of one endpoint: its channel to RunPod.
+"""Everything the loop knows of one endpoint: its state to RunPod.
 
 Kept from shift to shift, so that Retry-After, a breaker's pause and what was learned of
 webhooks outlive them. Nothing in it is needed after a crash.
@@ -46,7 +46,7 @@ OVER = "over"
 PLAIN_REFUSALS = frozenset({400, 404, 405, 409, 413, 422})
 
 
-class Channel:
+class EndpointState:
     """Client, budgets, breaker, pace and health of one endpoint."""
 
     client: AsyncEndpointClient
@@ -86,7 +86,7 @@ class Channel:
 
     @property
     def is_stale(self) -> bool:
-        """Whether nobody has looked for so long that a new channel knows better."""
+        """Whether nobody has looked for so long that a new state knows better."""
         return self._clock.monotonic() - self.looked_at > STALE_SECONDS
 
     # --- how much may go now ----------------------------------------------------------

@@ -25,8 +25,8 @@ from jobs.services.money import run_times
 from jobs.services.operations import alerts, endpoints
 from jobs.shifts import runner
 from jobs.shifts.clock import CLOCK, Clock
-from jobs.shifts.loop.actions import Errands
-from jobs.shifts.loop.endpoint_state import OVER, Channel
+from jobs.shifts.loop.actions import Actions
+from jobs.shifts.loop.endpoint_state import OVER, EndpointState
 from jobs.shifts.loop.pace import SAMPLES, Pace
 from jobs.shifts.runner import DatabaseThreads
 
@@ -38,7 +38,7 @@ DRAIN_SECONDS = 4.0
 LOW_QUANTILE = 0.05
 LOSERS_AT_ONCE = 10
 # What this process has learned of each endpoint, from shift to shift.
-_known: dict[int, Channel] = {}
+_known: dict[int, EndpointState] = {}
 
 
 def work(seconds: float, clock: Clock = CLOCK) -> bool:
@@ -56,11 +56,11 @@ class Shift:
         width = 1 if connection.vendor == "sqlite" else THREADS
         # Only the loop's own thread touches endpoint states; these get and return values.
         self.in_db = DatabaseThreads("loop", width)
-        self._channels: dict[int, Channel] = {}
+        self._states: dict[int, EndpointState] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[UUID] = set()
         self._swept_at = self._fed_at = 0.0
-        self.errands = Errands(self)
+        self.actions = Actions(self)
 
     async def run(self, seconds: float) -> None:
         """Tick until the time is over, the lease is lost, or the process ends."""
@@ -80,19 +80,19 @@ class Shift:
         finally:
             self.in_db.close()
 
-    def spawn(self, errand: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, action: Coroutine[Any, Any, None]) -> None:
         """Do something beside the ticks; its errors are its own."""
-        task = asyncio.create_task(self._guarded(errand))
+        task = asyncio.create_task(self._guarded(action))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, errand: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, action: Coroutine[Any, Any, None]) -> None:
         try:
-            await errand
+            await action
         except DatabaseError as error:
             logger.warning("database: %s", type(error).__name__)
         except Exception:
-            logger.exception("an errand of the loop failed")
+            logger.exception("an action of the loop failed")
 
     # --- one tick ---------------------------------------------------------------------
     async def _tick(self) -> None:
@@ -101,7 +101,7 @@ class Shift:
             self.spawn(self._feed())
         works = await self.in_db(tracking.work)
         for work in works:
-            await self._tick_channel(await self._channel(work.endpoint), work)
+            await self._tick_endpoint(await self._state_of(work.endpoint), work)
         if any(work.has_steps for work in works):
             await self._take_steps()
         if self.clock.monotonic() - self._swept_at > 1:
@@ -116,84 +116,86 @@ class Shift:
             self._fed_at = self.clock.monotonic()
 
     async def _take_steps(self) -> None:
-        for pk, takes in await self.in_db(tracking.due_steps, list(self._busy)):
+        for pk, unfinished_steps in await self.in_db(
+            tracking.due_steps, list(self._busy)
+        ):
             self._busy.add(pk)
-            self.spawn(self.errands.step(pk, takes, self._busy))
+            self.spawn(self.actions.step(pk, unfinished_steps, self._busy))
 
     async def _stop_losers(self) -> None:
         """Also where no job is left: the attempts go on, and cost."""
         for attempt in await self.in_db(attempts.unwanted, LOSERS_AT_ONCE):
-            channel = await self._channel(attempt.job.endpoint)
-            self.spawn(self.errands.stop_loser(channel, attempt))
+            state = await self._state_of(attempt.job.endpoint)
+            self.spawn(self.actions.stop_loser(state, attempt))
 
-    async def _channel(self, endpoint: Endpoint) -> Channel:
-        channel = self._channels.get(endpoint.pk)
-        if channel is None or channel.endpoint.base_url != endpoint.base_url:
-            channel = await self._begin_channel(endpoint)
-        channel.endpoint = endpoint
-        return channel
+    async def _state_of(self, endpoint: Endpoint) -> EndpointState:
+        state = self._states.get(endpoint.pk)
+        if state is None or state.endpoint.base_url != endpoint.base_url:
+            state = await self._begin_state(endpoint)
+        state.endpoint = endpoint
+        return state
 
-    async def _begin_channel(self, endpoint: Endpoint) -> Channel:
+    async def _begin_state(self, endpoint: Endpoint) -> EndpointState:
         """Go on with what this process knows of an endpoint, or begin to learn."""
         await self.in_db(sync.time_out_overdue, endpoint)
-        channel = _known.get(endpoint.pk)
-        is_other = channel and channel.endpoint.base_url != endpoint.base_url
-        if channel is None or is_other or channel.is_stale:
+        state = _known.get(endpoint.pk)
+        is_other = state and state.endpoint.base_url != endpoint.base_url
+        if state is None or is_other or state.is_stale:
             pace = await self.in_db(_pace_of, endpoint)
-            channel = Channel(endpoint, pace, self.clock)
+            state = EndpointState(endpoint, pace, self.clock)
         url, key = endpoint.base_url, endpoint.client_key
-        channel.begin_shift(AsyncEndpointClient(self._session, url, key))
-        self._channels[endpoint.pk] = _known[endpoint.pk] = channel
-        return channel
+        state.begin_shift(AsyncEndpointClient(self._session, url, key))
+        self._states[endpoint.pk] = _known[endpoint.pk] = state
+        return state
 
-    async def _tick_channel(self, channel: Channel, work: Work) -> None:
-        await self._flush(channel)
-        if channel.look_due():
-            channel.looked_at = self.clock.monotonic()
-            await self.in_db(_look, channel, work)
-            if channel.endpoint.client_key:
-                self.spawn(self.errands.ask_health(channel))
-        room = channel.status_room() if work.has_remote else 0
+    async def _tick_endpoint(self, state: EndpointState, work: Work) -> None:
+        await self._flush(state)
+        if state.look_due():
+            state.looked_at = self.clock.monotonic()
+            await self.in_db(_look, state, work)
+            if state.endpoint.client_key:
+                self.spawn(self.actions.ask_health(state))
+        room = state.status_room() if work.has_remote else 0
         if room:
-            busy = list(channel.asking)
+            busy = list(state.asking)
             polls = tracking.due_polls
-            for poll in await self.in_db(polls, channel.endpoint, room, busy):
-                channel.asks(poll.job_id)
-                self.spawn(self.errands.ask(channel, poll))
+            for poll in await self.in_db(polls, state.endpoint, room, busy):
+                state.asks(poll.job_id)
+                self.spawn(self.actions.ask(state, poll))
         if work.has_held:
-            await self._release(channel)
+            await self._release(state)
 
-    async def _flush(self, channel: Channel) -> None:
+    async def _flush(self, state: EndpointState) -> None:
         """Write down when to ask again about those of whom nothing new was heard."""
-        gathered = channel.take_unchanged()
+        gathered = state.take_unchanged()
         if gathered:
             await self.in_db(tracking.look_again, gathered)
-            channel.asking.difference_update(*gathered.values())
+            state.asking.difference_update(*gathered.values())
 
-    async def _release(self, channel: Channel) -> None:
-        room = channel.run_room()
+    async def _release(self, state: EndpointState) -> None:
+        room = state.run_room()
         if not room:
             return
-        sending = list(channel.sending)
-        for job in await self.in_db(_pick, channel, room, sending):
-            channel.sends(job.pk)
-            self.spawn(self.errands.send(channel, job))
+        sending = list(state.sending)
+        for job in await self.in_db(_pick, state, room, sending):
+            state.sends(job.pk)
+            self.spawn(self.actions.send(state, job))
 
-    async def alert(self, channel: Channel, code: str) -> None:
-        """Raise or resolve what a channel has found out."""
+    async def alert(self, state: EndpointState, code: str) -> None:
+        """Raise or resolve what a state has found out."""
         if code == OVER:
-            await self.in_db(endpoints.mark_reachable, channel.endpoint)
+            await self.in_db(endpoints.mark_reachable, state.endpoint)
         elif code:
-            await self.in_db(alerts.raise_alert, channel.endpoint, code)
+            await self.in_db(alerts.raise_alert, state.endpoint, code)
 
     # --- the end ----------------------------------------------------------------------
     async def _drain(self) -> None:
-        """Let errands end; what has not by then is found by its row."""
+        """Let actions end; what has not by then is found by its row."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
-        for channel in self._channels.values():
-            await self._flush(channel)
-        unanswered = {pk for c in self._channels.values() for pk in c.sending}
+        for state in self._states.values():
+            await self._flush(state)
+        unanswered = {pk for c in self._states.values() for pk in c.sending}
         for task in self._tasks:
             task.cancel()
         if unanswered:
@@ -205,14 +207,14 @@ def _pace_of(endpoint: Endpoint) -> Pace:
     return Pace(tracking.recently_rung(endpoint, SAMPLES), low * 0.9)
 
 
-def _look(channel: Channel, work: Work) -> None:
+def _look(state: EndpointState, work: Work) -> None:
     if work.has_remote:
-        channel.look()
+        state.look()
     if work.has_held:
-        release.drop_held(channel.endpoint)
+        release.drop_held(state.endpoint)
 
 
-def _pick(channel: Channel, room: int, sending: list[UUID]) -> list[Job]:
-    jobs = release.pick(channel.endpoint, room, sending)
-    window = channel.window() if jobs else None
+def _pick(state: EndpointState, room: int, sending: list[UUID]) -> list[Job]:
+    jobs = release.pick(state.endpoint, room, sending)
+    window = state.window() if jobs else None
     return jobs if window is None else jobs[:window]
