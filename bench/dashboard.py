@@ -20,7 +20,7 @@ LOOKS = 15
 ENDPOINTS = """
 INSERT INTO jobs_endpoint (slug, title, description, kind, contract, is_active, runpod_id,
   api_base, key_name, queue, worker_key_version, runner, input_schema, example_input,
-  config, remote, sight, diagnosis, max_attempts, on_unknown, proof_seconds, max_workers,
+  config, remote, observed, diagnosis, max_attempts, on_unknown, proof_seconds, max_workers,
   worker_concurrency, release_window, execution_timeout_seconds, not_found_count,
   created_at, sampled_at)
 SELECT 'many-' || n, 'Many ' || n, '', 'runpod', 'plain', false, '', '', '', '', 1, '',

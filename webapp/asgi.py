@@ -18,6 +18,7 @@ _django = get_asgi_application()
 from jobs.api.body import CORTEX  # noqa: E402 - needs Django set up
 from jobs.api.middleware import PREFIX  # noqa: E402
 from jobs.asgi.api import gate_for  # noqa: E402
+from jobs.asgi.messages import answer  # noqa: E402
 from jobs.asgi.runpod_webhook import PATH as HOOKS_PATH  # noqa: E402
 from jobs.asgi.runpod_webhook import doorbell_for  # noqa: E402
 from jobs.asgi.uploads import TUS_PATH, receiver_for  # noqa: E402
@@ -69,10 +70,7 @@ def _is_too_much(scope: dict[str, Any]) -> bool:
 async def _refuse(send: Any) -> None:
     """Answer 431: the server itself sets no limit to a request's headers."""
     text = b"The request's headers are too large.\n"
-    headers = [(b"content-length", b"%d" % len(text)), (b"connection", b"close")]
-    start = {"type": "http.response.start", "status": 431, "headers": headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": text})
+    await answer(send, 431, text, [("connection", "close")])
 
 
 async def _lifespan(receive: Any, send: Any) -> None:

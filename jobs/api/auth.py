@@ -25,6 +25,7 @@ class ScopeMissing(SlipwayError):
     """The key may not do this."""
 
     code = "scope_missing"
+    http_status = 403
 
 
 @dataclass(frozen=True)

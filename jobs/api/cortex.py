@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from jobs.api.auth import Caller, needs
 from jobs.api.body import CORTEX, limit
-from jobs.api.errors import STATUSES
 from jobs.lib import clean_json
 from jobs.lib.errors import InvalidInput, NotFound, Problem, SlipwayError, TooLarge
 from jobs.models import Batch, Endpoint
@@ -26,7 +25,6 @@ from jobs.services.batching.batches import Options
 from jobs.services.files import bucket_sources
 from jobs.services.lifecycle import batch_envelope
 from jobs.services.lifecycle.batch_envelope import PAYLOAD
-from jobs.storage import StoreError
 
 ITEM_MAX_BYTES = 250 * 1024
 KEYS = ("item_list", "file_path_lister", "delimited_files")
@@ -109,7 +107,7 @@ def batch(request: HttpRequest, slug: str) -> HttpResponse:
         if request.method == "DELETE":
             return _stop(batch)
         return _answer(_shown(request, batch))
-    except (SlipwayError, StoreError) as error:
+    except SlipwayError as error:
         return refusal(error)
     except HttpError as error:
         return _answer({"kind": "denied", "message": str(error)}, error.status_code)
@@ -120,14 +118,11 @@ def is_for(path: str) -> bool:
     return path.startswith(CORTEX)
 
 
-def refusal(error: SlipwayError | StoreError) -> HttpResponse:
+def refusal(error: SlipwayError) -> HttpResponse:
     """Return an error as Cortex writes it."""
-    status = next((code for kind, code in STATUSES if isinstance(error, kind)), 400)
-    status = 503 if isinstance(error, StoreError) else status
     # Cortex's programs look for 400 only.
-    status = 400 if isinstance(error, InvalidInput) else status
-    code = getattr(error, "code", "store")
-    return _answer({"kind": code, "message": str(error)}, status)
+    status = 400 if isinstance(error, InvalidInput) else error.http_status
+    return _answer({"kind": error.code, "message": str(error)}, status)
 
 
 def _caller(request: HttpRequest) -> Caller:

@@ -10,33 +10,11 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from jobs.api.auth import ScopeMissing
 from jobs.lib.errors import (
-    BudgetSpent,
-    Conflict,
-    InvalidInput,
-    Malformed,
-    NoSpace,
-    NotFound,
     SlipwayError,
-    TooLarge,
     TooMany,
-    Unsupported,
 )
-from jobs.storage import StoreError
 
-STATUSES: list[tuple[type[SlipwayError], int]] = [
-    (Malformed, 400),
-    (BudgetSpent, 402),
-    (ScopeMissing, 403),
-    (NotFound, 404),
-    (Conflict, 409),
-    (TooLarge, 413),
-    (Unsupported, 415),
-    (InvalidInput, 422),
-    (TooMany, 429),
-    (NoSpace, 507),
-]
 TITLES = {
     400: "Bad request",
     401: "Not signed in",
@@ -79,26 +57,22 @@ def install(api: NinjaAPI) -> None:
     api.exception_handler(AuthenticationError)(_unauthenticated)
     api.exception_handler(Http404)(_not_found)
     api.exception_handler(HttpError)(_http)
-    api.exception_handler(StoreError)(_store)
 
 
-def answer(error: SlipwayError) -> HttpResponse:
+def refusal(error: SlipwayError) -> HttpResponse:
     """Return the problem document for one of our errors."""
-    status = next((code for kind, code in STATUSES if isinstance(error, kind)), 400)
-    if error.code == "endpoint_paused":
-        status = 503
     errors = [
         {"pointer": f"#{p.pointer}", "message": p.message, "code": p.code}
         for p in getattr(error, "problems", ())
     ]
-    response = problem(status, error.code, str(error), errors)
+    response = problem(error.http_status, error.code, str(error), errors)
     if isinstance(error, TooMany):
         response["Retry-After"] = str(error.retry_after)
     return response
 
 
 def _ours(request: HttpRequest, error: SlipwayError) -> HttpResponse:
-    return answer(error)
+    return refusal(error)
 
 
 def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
@@ -128,10 +102,6 @@ def _not_found(request: HttpRequest, error: Exception) -> HttpResponse:
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
     # Ninja wraps whatever the parser of bodies raises.
     if isinstance(error.__cause__, SlipwayError):
-        return answer(error.__cause__)
+        return refusal(error.__cause__)
     code = CODES.get(error.status_code, "malformed")
     return problem(error.status_code, code, str(error))
-
-
-def _store(request: HttpRequest, error: StoreError) -> HttpResponse:
-    return problem(503, "store", str(error))

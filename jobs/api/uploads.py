@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.urls import reverse
 from ninja import Router, Status
 
 from jobs.api.auth import ApiRequest, needs
@@ -12,7 +11,8 @@ from jobs.lib.errors import NotFound
 from jobs.models import Upload
 from jobs.services.files import multipart
 from jobs.services.files import uploads as service
-from jobs.storage import S3
+from jobs.services.files.upload_json import upload_json
+from jobs.storage import LOCAL
 
 router = Router(auth=needs("uploads:write"))
 
@@ -87,19 +87,6 @@ def _upload(request: ApiRequest, upload_id: UUID) -> Upload:
 
 
 def _json(request: ApiRequest, upload: Upload) -> dict[str, Any]:
-    path = reverse("tus_upload", kwargs={"upload_id": upload.pk})
-    return {
-        "id": str(upload.pk),
-        "filename": upload.filename,
-        "size": upload.size,
-        "received": upload.received,
-        "status": upload.status,
-        "content_type": upload.content_type,
-        "sha256": upload.sha256,
-        "problem": upload.problem,
-        "method": "s3_multipart" if upload.store == S3 else "tus",
-        "url": "" if upload.store == S3 else request.build_absolute_uri(path),
-        "part_size": upload.part_size or None,
-        "part_count": upload.part_count or None,
-        "expires_at": upload.expires_at,
-    }
+    fields = upload_json(upload)
+    url = request.build_absolute_uri(fields["url"]) if upload.store == LOCAL else ""
+    return {**fields, "url": url}

@@ -24,19 +24,14 @@ from django.urls import set_script_prefix
 
 from jobs.api import cortex
 from jobs.api.body import CORTEX, limit, too_large
-from jobs.api.errors import answer, problem
+from jobs.api.errors import problem, refusal
 from jobs.api.middleware import PREFIX, api_middleware
 from jobs.api.wait import Waiting
+from jobs.asgi.messages import BodyTooLarge, Gone, Scope, answer, read_body
 from jobs.lib import conf
-from jobs.lib.errors import TooLarge
 from jobs.live import Listener, hub
 
-Scope = dict[str, Any]
 STREAMED = ("/events", ".ndjson", ".zip")
-
-
-class Gone(Exception):
-    """The client has hung up."""
 
 
 class _Keyed(BaseHandler):
@@ -65,12 +60,12 @@ class Gate(BaseHandler):
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Serve one request."""
         try:
-            body = await _body(scope, receive)
+            body = await read_body(scope, receive, limit(scope["path"]))
         except Gone:
             return
-        except TooLarge as error:
-            refuse = cortex.refusal if cortex.is_for(scope["path"]) else answer
-            response: HttpResponseBase = refuse(error)
+        except BodyTooLarge:
+            refuse = cortex.refusal if cortex.is_for(scope["path"]) else refusal
+            response: HttpResponseBase = refuse(too_large(scope["path"]))
             response["Connection"] = "close"
             await _send(response, send)
             return
@@ -134,41 +129,17 @@ def _closing(function: Callable[[int], HttpResponse], status: int) -> HttpRespon
         connections.close_all()
 
 
-async def _body(scope: Scope, receive: Any) -> bytes:
-    """Read the body; raise `TooLarge` as soon as that is certain."""
-    most = limit(scope["path"])
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > most:
-            raise too_large(scope["path"])
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        body += message.get("body", b"")
-        if len(body) > most:
-            raise too_large(scope["path"])
-        if not message.get("more_body"):
-            return bytes(body)
-
-
 async def _send(response: HttpResponseBase, send: Any) -> None:
-    headers = [
-        (name.lower().encode("ascii"), str(value).encode("latin1"))
-        for name, value in response.items()
-    ]
+    headers = list(response.items())
     headers += [
-        (b"set-cookie", cookie.OutputString().encode())
-        for cookie in response.cookies.values()
+        ("set-cookie", cookie.OutputString()) for cookie in response.cookies.values()
     ]
     content: bytes = (
         b"".join(response.streaming_content)  # type: ignore[attr-defined]
         if response.streaming
         else response.content  # type: ignore[attr-defined]
     )
-    start = {"status": response.status_code, "headers": headers}
-    await send({"type": "http.response.start", **start})
-    await send({"type": "http.response.body", "body": content})
+    await answer(send, response.status_code, content, headers)
 
 
 gate = Gate()

@@ -4,22 +4,25 @@ import hashlib
 import json
 from typing import Any
 
-from jobs.asgi.answers import Send, answer, writer
-from jobs.asgi.body import Body, Gone, Receive, TakenOver, write_all
+from jobs.asgi.body import Body, TakenOver, write_all, writer
+from jobs.asgi.messages import Gone, Receive, Send, answer
 from jobs.lib import conf
-from jobs.lib.errors import Conflict, LinkRefused, NotFound
+from jobs.lib.errors import Conflict, SlipwayError
 from jobs.lib.threads import in_thread
 from jobs.models import Attempt, artifact_key
 from jobs.services.files import artifacts
 from jobs.services.files.artifact_links import OUTPUT_PATH, read_output_path
 from jobs.services.lifecycle import attempts
-from jobs.storage import StoreError, local
+from jobs.storage import local
 
 __all__ = ["OUTPUT_PATH", "receive_output"]
 
 
-class Cut(Exception):
+class Cut(SlipwayError):
     """Fewer or more bytes came than were announced."""
+
+    code = "cut"
+    http_status = 400
 
 
 async def receive_output(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -30,17 +33,11 @@ async def receive_output(scope: dict[str, Any], receive: Receive, send: Send) ->
         status = 201
     except Gone:
         return
-    except LinkRefused as error:
-        status, body = 403, {"code": error.code, "detail": str(error)}
-    except NotFound as error:
-        status, body = 404, {"code": error.code, "detail": str(error)}
     except (Conflict, TakenOver) as error:
         status, body = 409, {"code": "over", "detail": str(error)}
-    except Cut as error:
-        status, body = 400, {"code": "cut", "detail": str(error)}
-    except StoreError as error:
-        status, body = 507, {"code": "no_space", "detail": str(error)}
-    headers = {"content-type": "application/json"}
+    except SlipwayError as error:
+        status, body = error.http_status, {"code": error.code, "detail": str(error)}
+    headers = [("content-type", "application/json")]
     await answer(send, status, json.dumps(body).encode(), headers)
 
 

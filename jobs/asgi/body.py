@@ -2,21 +2,48 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from contextlib import asynccontextmanager
 
+from jobs.asgi.messages import Gone, Receive
 from jobs.lib import conf
+from jobs.storage import StoreError, StoreFull, WrongOffset, local
 from jobs.storage.base import Writer
+from jobs.storage.disk import LocalWriter
 
 FEW = 2
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-
-
-class Gone(Exception):
-    """The client went away, or said nothing for too long. What came is kept."""
 
 
 class TakenOver(Exception):
     """A newer request writes this file now."""
+
+
+@asynccontextmanager
+async def writer(
+    key: str,
+    offset: int,
+    may_go_on: Callable[[], Awaitable[bool]],
+    *,
+    cut: bool = False,
+) -> AsyncIterator[LocalWriter]:
+    """Open the file; wait a little for an older writer to notice that it must stop."""
+    until = asyncio.get_running_loop().time() + conf.UPLOAD_TAKE_OVER_SECONDS
+    while True:
+        opened = local().writer(key, offset, cut=cut)
+        try:
+            file: LocalWriter = await asyncio.to_thread(opened.__enter__)
+            break
+        except (WrongOffset, StoreFull):
+            raise
+        except StoreError:
+            if asyncio.get_running_loop().time() > until:
+                raise
+            if not await may_go_on():
+                raise TakenOver from None
+            await asyncio.sleep(0.1)
+    try:
+        yield file
+    finally:
+        await asyncio.to_thread(opened.__exit__, None, None, None)
 
 
 class Body:

@@ -8,10 +8,10 @@ second when many end at once, so rings are gathered for a moment and written tog
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
+from jobs.asgi.messages import BodyTooLarge, Gone, Receive, Send, answer, read_body
 from jobs.lib import clean_json, links
 from jobs.lib.errors import LinkRefused
 from jobs.lib.threads import in_thread
@@ -20,8 +20,6 @@ from jobs.services.lifecycle import attempts
 PATH = "/hooks/runpod/"
 GATHER_SECONDS = 0.03
 MAX_BODY = 1024 * 1024
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def doorbell_for(scope: dict[str, Any]) -> Any:
@@ -44,13 +42,13 @@ class Doorbell:
         status = 405
         if scope["method"] == "POST":
             pk = _attempt_of(scope["path"])
-            body = await _body(receive)
+            try:
+                body = await read_body(scope, receive, MAX_BODY)
+            except (BodyTooLarge, Gone):
+                body = b""  # that it rings is what counts
             is_known = pk is not None and pk in await self._ring(pk, body)
             status = 200 if is_known else 404
-        headers = [(b"content-length", b"0")]
-        start = {"type": "http.response.start", "status": status, "headers": headers}
-        await send(start)
-        await send({"type": "http.response.body", "body": b""})
+        await answer(send, status)
 
     async def _ring(self, pk: UUID, body: bytes) -> set[UUID]:
         self._rung[pk] = body
@@ -74,17 +72,6 @@ def _attempt_of(path: str) -> UUID | None:
         return UUID(links.read(links.DOORBELL, path.removeprefix(PATH)))
     except (LinkRefused, ValueError):
         return None
-
-
-async def _body(receive: Receive) -> bytes:
-    """Return the body, without what is over a limit: it is hardly ever looked at."""
-    body = bytearray()
-    while len(body) < MAX_BODY:
-        message = await receive()
-        body += message.get("body", b"")
-        if message["type"] != "http.request" or not message.get("more_body"):
-            break
-    return bytes(body)
 
 
 def _id_in(body: bytes) -> str:

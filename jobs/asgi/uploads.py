@@ -10,18 +10,18 @@ from uuid import UUID
 
 from django.core.handlers.asgi import ASGIRequest
 
-from jobs.asgi.answers import Send, answer, writer
 from jobs.asgi.artifacts import OUTPUT_PATH, receive_output
-from jobs.asgi.body import Body, Gone, Receive, TakenOver, write_all
+from jobs.asgi.body import Body, TakenOver, write_all, writer
+from jobs.asgi.messages import Gone, Receive, Send, answer
 from jobs.lib import conf
-from jobs.lib.errors import NoSpace, TooLarge
+from jobs.lib.errors import SlipwayError
 from jobs.lib.threads import in_thread
 from jobs.models import Upload
 from jobs.services.files import uploads
-from jobs.storage import LOCAL, StoreError, StoreFull, WrongOffset
+from jobs.storage import LOCAL
 from jobs.storage.disk import LocalWriter
 from jobs.uploads import tus
-from jobs.uploads.access import Denied, uploader
+from jobs.uploads.access import uploader
 from jobs.uploads.tus import Checksum
 from jobs.uploads.tus_views import created, opened
 
@@ -70,19 +70,15 @@ async def _receive(
         status, text = done, ""
     except Gone:
         return  # nobody is left to answer
-    except (tus.TusError, Denied) as error:
-        status, text = error.status, str(error)
-        if status == 412:
-            headers["tus-version"] = tus.VERSION
-    except (WrongOffset, TooLarge) as error:
-        status, text = 409 if isinstance(error, WrongOffset) else 413, str(error)
     except TakenOver:
         status, text = 423, "A newer request goes on with this upload."
-    except (StoreFull, NoSpace):
-        status, text = 507, "The server's disk is full. What has arrived is kept."
-    except StoreError as error:
-        status, text = 503, str(error)
-    await answer(send, status, text.encode(), headers)
+    except SlipwayError as error:
+        status, text = error.http_status, str(error)
+        if status == 412:
+            headers["tus-version"] = tus.VERSION
+        if status == 507:
+            text = "The server's disk is full. What has arrived is kept."
+    await answer(send, status, text.encode(), headers.items())
 
 
 def _open_creation(

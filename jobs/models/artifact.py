@@ -5,6 +5,7 @@ from django.utils.timezone import now
 
 from jobs.models.attempt import Attempt
 from jobs.models.ids import new_id
+from jobs.models.in_parts import InParts
 
 FOLDER = "out/"
 
@@ -15,7 +16,7 @@ def artifact_key(attempt: Attempt, last: str = "") -> str:
     return f"{FOLDER}{attempt.job_id.hex}/{attempt.number}/{last}"
 
 
-class Artifact(models.Model):
+class Artifact(InParts, models.Model):
     """One file in a store, as measured when its last byte came in.
 
     A worker sends its files to a bucket without us: there, `size` and `sha256` are what
@@ -44,12 +45,3 @@ class Artifact(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-    @property
-    def part_count(self) -> int:
-        """How many parts it comes in."""
-        return -(-self.size // self.part_size) if self.part_size else 0
-
-    def size_of_part(self, number: int) -> int:
-        """Return the bytes of a part, counted from 1; all but the last are equal."""
-        return min(self.part_size, self.size - (number - 1) * self.part_size)

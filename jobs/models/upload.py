@@ -10,6 +10,7 @@ from django.utils.timezone import now
 
 from jobs.lib import conf
 from jobs.models.ids import new_id
+from jobs.models.in_parts import InParts
 
 
 def _expiry() -> Any:
@@ -27,7 +28,7 @@ class UploadQuerySet(models.QuerySet["Upload"]):
         return self if user.is_staff else self.filter(owner=user)
 
 
-class Upload(models.Model):
+class Upload(InParts, models.Model):
     """uploading → verifying → ready | rejected. `received` is a cache of the disk."""
 
     class Status(models.TextChoices):
@@ -97,15 +98,6 @@ class Upload(models.Model):
     def key(self) -> str:
         """Where its bytes lie in the store."""
         return f"{FOLDER}{self.id.hex}"
-
-    @property
-    def part_count(self) -> int:
-        """How many parts it comes in; 0 where it comes as a stream."""
-        return -(-self.size // self.part_size) if self.part_size else 0
-
-    def size_of_part(self, number: int) -> int:
-        """Return the bytes of a part, counted from 1; all but the last are equal."""
-        return min(self.part_size, self.size - (number - 1) * self.part_size)
 
     @property
     def is_whole(self) -> bool:

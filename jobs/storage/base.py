@@ -5,20 +5,31 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from jobs.lib.errors import SlipwayError
+
 # The names of stores, as rows keep them.
 LOCAL, S3 = "local", "s3"
 
 
-class StoreError(Exception):
+class StoreError(SlipwayError):
     """The store could not do it; what was stored before is untouched."""
+
+    code = "store"
+    http_status = 503
 
 
 class StoreFull(StoreError):
     """No space left. Bytes acknowledged earlier are still there."""
 
+    code = "no_space"
+    http_status = 507
+
 
 class WrongOffset(StoreError):
     """The file does not end where the caller wants to go on."""
+
+    code = "wrong_offset"
+    http_status = 409
 
 
 class BadParts(StoreError):

@@ -8,17 +8,20 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
+from jobs.lib.errors import SlipwayError
 from jobs.models import ApiKey
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
-class Denied(Exception):
+class Denied(SlipwayError):
     """The request comes from nobody we know (401), or from a forged page (403)."""
+
+    code = "denied"
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
-        self.status = status
+        self.http_status = status
 
 
 def uploader(request: HttpRequest) -> Any:

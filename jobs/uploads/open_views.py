@@ -12,24 +12,22 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, JsonResponse
-from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
 from jobs.lib import clean_json
 from jobs.lib.errors import (
     Conflict,
     InvalidInput,
-    NoSpace,
     Problem,
     SlipwayError,
     TooLarge,
 )
 from jobs.models import Upload
 from jobs.services.files import multipart, uploads
-from jobs.storage import S3, StoreError, current_name
+from jobs.services.files.upload_json import upload_json
+from jobs.storage import S3, current_name
 from jobs.uploads.access import Denied, uploader
 
-STATUSES = {Conflict: 409, InvalidInput: 422, TooLarge: 413, NoSpace: 507}
 BODY_MAX = 1024 * 1024
 _HEX = re.compile(r"^(|[0-9a-fA-F]{64})$")
 View = Callable[..., dict[str, Any] | None]
@@ -47,12 +45,8 @@ def json_view(*methods: str) -> Callable[[View], Callable[..., JsonResponse]]:
             try:
                 user = uploader(request)
                 answer = view(request, user=user, **kwargs)
-            except Denied as error:
-                return _problem(error.status, "denied", str(error))
-            except StoreError as error:
-                return _problem(503, "store", str(error))
             except SlipwayError as error:
-                return _problem(STATUSES.get(type(error), 400), error.code, str(error))
+                return _problem(error.http_status, error.code, str(error))
             return JsonResponse(answer or {}, status=200 if answer else 204)
 
         return checked
@@ -92,13 +86,13 @@ def _opened(body: dict[str, Any], user: Any) -> dict[str, Any]:
     fingerprint, sha256 = _hash(body, "fingerprint"), _hash(body, "sha256")
     same = uploads.known(user, size=size, sha256=sha256)
     if same:
-        return described(same) | {"deduplicated": True}
+        return upload_json(same) | {"deduplicated": True}
     begun = uploads.unfinished(user, size=size, fingerprint=fingerprint)
     if begun:
-        return described(begun)
+        return upload_json(begun)
     if not sha256 and uploads.may_be_known(user, size=size, fingerprint=fingerprint):
         return {"may_be_known": True}
-    return described(
+    return upload_json(
         uploads.open_upload(
             owner=user,
             filename=filename,
@@ -118,7 +112,7 @@ def resource(request: HttpRequest, user: Any, upload_id: UUID) -> dict[str, Any]
         return None
     parts = [{"number": p.number, "size": p.size} for p in multipart.arrived(upload)]
     upload.refresh_from_db()
-    return described(upload) | {"parts": parts}
+    return upload_json(upload) | {"parts": parts}
 
 
 @json_view("POST")
@@ -137,27 +131,7 @@ def complete(request: HttpRequest, user: Any, upload_id: UUID) -> dict[str, Any]
     """Make one file of the parts; safe to repeat."""
     upload = _upload(user, upload_id)
     multipart.complete(upload)
-    return described(upload)
-
-
-def described(upload: Upload) -> dict[str, Any]:
-    """Return an upload as these views tell it."""
-    place = reverse("tus_upload", kwargs={"upload_id": upload.pk})
-    is_s3 = upload.store == S3
-    if is_s3:
-        place = reverse("multipart_upload", kwargs={"upload_id": upload.pk})
-    return {
-        "id": str(upload.pk),
-        "filename": upload.filename,
-        "size": upload.size,
-        "received": upload.received,
-        "status": upload.status,
-        "problem": upload.problem,
-        "method": "s3_multipart" if is_s3 else "tus",
-        "url": place,
-        "part_size": upload.part_size,
-        "part_count": upload.part_count,
-    }
+    return upload_json(upload)
 
 
 def _upload(user: Any, pk: UUID) -> Upload:

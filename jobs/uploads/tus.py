@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.lib.errors import SlipwayError
+
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,termination,checksum,expiration"
 CHECKSUMS = "sha256,sha1"
@@ -14,12 +16,12 @@ WRONG_CHECKSUM = 460
 MAX_LENGTH = 2**53  # what every client can count
 
 
-class TusError(Exception):
+class TusError(SlipwayError):
     """A request that the protocol lets us refuse, with its HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
-        self.status = status
+        self.http_status = status
 
 
 def check_version(value: str | None) -> None:

@@ -12,12 +12,12 @@ from django.utils.http import http_date
 from django.views.decorators.csrf import csrf_exempt
 
 from jobs.lib import conf
-from jobs.lib.errors import Conflict, NoSpace, TooLarge
+from jobs.lib.errors import SlipwayError
 from jobs.models import Upload
 from jobs.services.files import uploads
 from jobs.storage import LOCAL
 from jobs.uploads import tus
-from jobs.uploads.access import Denied, uploader
+from jobs.uploads.access import uploader
 
 View = Callable[..., HttpResponse]
 SHA256 = re.compile(r"^[0-9a-fA-F]{64}$")
@@ -53,12 +53,8 @@ def tus_view(view: View) -> View:
         try:
             tus.check_version(request.headers.get("Tus-Resumable"))
             return view(request, user=uploader(request), **kwargs)
-        except (tus.TusError, Denied) as error:
-            return answer(error.status, str(error))
-        except TooLarge as error:
-            return answer(413, str(error))
-        except NoSpace as error:
-            return answer(507, str(error))
+        except SlipwayError as error:
+            return answer(error.http_status, str(error))
 
     return checked
 
@@ -167,10 +163,7 @@ def _delete(upload: Upload) -> HttpResponse:
     "When receiving a DELETE request for an existing upload the Server SHOULD free
     associated resources and MUST respond with the 204 No Content status".
     """
-    try:
-        uploads.discard(upload)
-    except Conflict as error:
-        return answer(409, str(error))
+    uploads.discard(upload)
     return answer(204)
 
 

@@ -26,13 +26,14 @@ async def file(request: HttpRequest, signed: str) -> HttpResponseBase:
     try:
         stored = await sync_to_async(downloads.find)(signed)
         direct = await sync_to_async(downloads.direct_url)(stored)
-    except LinkRefused as error:
-        text = f"{error} Open the job's page to get a new one.\n"
-        return HttpResponse(text, status=403, content_type="text/plain")
     except NotFound:
         raise Http404 from None
-    except StoreError as error:
-        return HttpResponse(f"{error}\n", status=503, content_type="text/plain")
+    except (LinkRefused, StoreError) as error:
+        remedy = "Open the job's page to get a new one." * isinstance(
+            error, LinkRefused
+        )
+        text, status = f"{error} {remedy}".strip(), error.http_status
+        return HttpResponse(f"{text}\n", status=status, content_type="text/plain")
     if direct:
         return _away(direct)
     etag = f'"{stored.etag}"'

@@ -15,7 +15,6 @@ from jobs.lib.item_readers import Unreadable
 from jobs.models import Batch, Endpoint
 from jobs.services.batching import batch_inputs, batches, enqueuing, item_sources
 from jobs.services.lifecycle.batch_envelope import PAYLOAD
-from jobs.storage import StoreError
 
 FORM = ["GET", "HEAD", "POST"]
 
@@ -55,7 +54,7 @@ def _make(request: HttpRequest, form: BatchForm, common: InputForm) -> Batch | N
         return _accept(request, form, common.job_input())
     except InvalidInput as error:
         form.show(error)
-    except (SlipwayError, StoreError, Unreadable) as error:
+    except (SlipwayError, Unreadable) as error:
         form.add_error(None, str(error))
     return None
 

@@ -15,7 +15,6 @@ from jobs.lib import conf
 from jobs.lib.errors import SlipwayError
 from jobs.models import Job, Upload
 from jobs.services.files import uploads as service
-from jobs.storage import StoreError
 
 PAGE = 50
 
@@ -45,7 +44,7 @@ def delete(request: HttpRequest, upload_id: UUID) -> HttpResponse:
     upload: Upload = get_object_or_404(visible, pk=upload_id)
     try:
         service.discard(upload)
-    except (SlipwayError, StoreError) as error:
+    except SlipwayError as error:
         messages.error(request, str(error))
     else:
         messages.success(request, f"{upload.filename} is deleted.")

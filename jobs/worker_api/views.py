@@ -11,14 +11,12 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from jobs.lib import clean_json, links
-from jobs.lib.errors import Conflict, InvalidInput, LinkRefused, NotFound, SlipwayError
+from jobs.lib.errors import LinkRefused, SlipwayError, TokenRefused
 from jobs.models import Attempt
 from jobs.services.files import artifacts
 from jobs.services.lifecycle import attempts
-from jobs.storage import StoreError
 from jobs.worker_api import manifest as contract
 
-STATUSES = {LinkRefused: 401, NotFound: 404, Conflict: 409, InvalidInput: 422}
 Call = Callable[[Attempt, dict[str, Any]], dict[str, Any]]
 
 
@@ -38,19 +36,20 @@ def worker_call(call: Call) -> Callable[..., JsonResponse]:
             return _problem(400, "malformed", "The body is not a JSON object.")
         try:
             return JsonResponse(call(_attempt_of(request, attempt_id), body))
-        except StoreError as error:
-            return _problem(503, "store", str(error))
         except SlipwayError as error:
-            return _problem(STATUSES.get(type(error), 400), error.code, str(error))
+            return _problem(error.http_status, error.code, str(error))
 
     return view
 
 
 def _attempt_of(request: HttpRequest, attempt_id: str) -> Attempt:
     header = request.headers.get("Authorization", "")
-    value = links.read(links.ATTEMPT, header.removeprefix("Bearer ").strip())
+    try:
+        value = links.read(links.ATTEMPT, header.removeprefix("Bearer ").strip())
+    except LinkRefused as error:
+        raise TokenRefused(str(error), code=error.code) from None
     if not links.same(value, attempt_id):
-        raise LinkRefused("This token is for another attempt.", code="link_invalid")
+        raise TokenRefused("This token is for another attempt.", code="link_invalid")
     return attempts.find(attempt_id)
 
 

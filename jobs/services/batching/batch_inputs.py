@@ -3,7 +3,7 @@
 from typing import Any
 
 from jobs.lib import conf
-from jobs.lib.errors import Conflict, InvalidInput, Problem, TooLarge
+from jobs.lib.errors import EndpointPaused, InvalidInput, Problem, TooLarge
 from jobs.models import Endpoint
 from jobs.services.batching import item_sources
 from jobs.services.files import references
@@ -48,10 +48,10 @@ def inputs_of(
 
 
 def check_endpoint(endpoint: Endpoint) -> None:
-    """Raise `Conflict` where no work is taken."""
+    """Raise `EndpointPaused` where no work is taken."""
     if not endpoint.is_active:
         text = f"{endpoint.title} takes no new jobs now."
-        raise Conflict(text, code="endpoint_paused")
+        raise EndpointPaused(text)
 
 
 def _check(

@@ -11,7 +11,7 @@ from django.db.models.functions import RowNumber
 from django.utils.timezone import now
 
 from jobs.lib import webhook_urls
-from jobs.lib.errors import Conflict
+from jobs.lib.errors import EndpointPaused
 from jobs.models import Endpoint, Job, JobEvent, Upload
 from jobs.models.prepared import Prepared
 from jobs.services.files import references
@@ -49,9 +49,7 @@ def create(
     no jobs.
     """
     if not endpoint.is_active:
-        raise Conflict(
-            f"{endpoint.title} takes no new jobs now.", code="endpoint_paused"
-        )
+        raise EndpointPaused(f"{endpoint.title} takes no new jobs now.")
     inputs.check(endpoint, input, references.files_of([input], owner=owner))
     if webhook_url:
         webhook_urls.check_url(webhook_url, "/webhook")
@@ -122,7 +120,7 @@ def move_to(job: Job, endpoint: Endpoint) -> bool:
     jobs. One that RunPod has must be cancelled and run again there instead.
     """
     if not endpoint.is_active:
-        raise Conflict(f"{endpoint.title} takes no new jobs.", code="endpoint_paused")
+        raise EndpointPaused(f"{endpoint.title} takes no new jobs.")
     inputs.check(endpoint, job.input, references.files_of([job.input], owner=job.owner))
     held = Job.objects.filter(pk=job.pk, status=JobStatus.PENDING)
     turn = release.next_turn(endpoint, job.owner, job.priority)
