@@ -97,7 +97,7 @@ def sample_endpoints() -> None:
 
 @shared_task(name="jobs.settle_costs")
 def settle_costs() -> None:
-    """Reckon what ended jobs cost; warn of budgets."""
+    """Calculate what ended jobs cost; warn about budgets."""
     while costs.settle() == costs.AT_ONCE:
         pass
     budgets.watch()

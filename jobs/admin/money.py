@@ -21,7 +21,7 @@ class GpuPriceAdmin(Audited, ModelAdmin):
     def save_model(
         self, request: HttpRequest, obj: Any, form: Any, change: Any
     ) -> None:
-        """Save, and reckon with it from now on."""
+        """Save, and use it from now on."""
         super().save_model(request, obj, form, change)
         costs.forget_prices()
 

@@ -1,4 +1,4 @@
-"""One endpoint in the panel: why nothing runs there, and the buttons that mend it."""
+"""One endpoint in the panel: why nothing runs there, and the buttons that fix it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -135,7 +135,7 @@ def _release(endpoint: Endpoint, request: HttpRequest) -> str:
         raise forms.ValidationError([str(e) for es in form.errors.values() for e in es])
     changes = form.settings()
     if not changes:
-        raise forms.ValidationError("Say what the release shall change.")
+        raise forms.ValidationError("Choose at least one thing to change.")
     made = provisioning.release(endpoint, user=request.user, **changes)
     sampling.sample(endpoint, is_asked=True)
     return f"{made.template.image} is being rolled out."

@@ -23,7 +23,7 @@ class _ReadOnly(ModelAdmin):
 
 @admin.register(Webhook)
 class WebhookAdmin(_ReadOnly):
-    """Whom we tell. Secrets are shown to their owners only."""
+    """Who is notified. Secrets are shown only to their owners."""
 
     list_display = ("__str__", "owner", "is_active", "failing_since", "disabled_reason")
     list_filter = ("is_active",)

@@ -41,7 +41,7 @@ class StrictSchema(Schema):
 
 
 class JobWebhook(StrictSchema):
-    """Whom to tell of one job."""
+    """The webhook of one job."""
 
     url: str = Field(..., max_length=2000, examples=["https://example.com/hooks/jobs"])
     events: list[EventType] = Field([], description="Empty: only the end.")
@@ -135,7 +135,7 @@ class AttemptOut(Schema):
 
 
 class CostOut(Schema):
-    """What a job cost, reckoned from what ran: every attempt, and cold starts."""
+    """What a job cost, estimated from what ran: every attempt, and cold starts."""
 
     amount: float
     currency: str
@@ -212,7 +212,7 @@ class EndpointOut(Schema):
 
 
 class AlertOut(Schema):
-    """A trouble of an endpoint that only its operator can mend."""
+    """A problem with an endpoint that only an operator can fix."""
 
     code: str
     message: str

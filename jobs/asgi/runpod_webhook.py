@@ -1,7 +1,7 @@
 """RunPod's webhook rings here: it only makes the loop look at the job.
 
 Its body is not believed. Only where we never learned RunPod's id of an attempt, the id
-in it tells whom to ask; RunPod's answer to that decides.
+in it says which job to poll; RunPod's answer to that poll decides.
 
 Mounted by `webapp/asgi.py` in front of Django: it rings for every job, a hundred times a
 second when many end at once, so rings are gathered for a moment and written together.

@@ -1,4 +1,4 @@
-"""An alert: something that only the operator can mend."""
+"""An alert: a problem that only an operator can fix."""
 
 from django.db import models
 from django.db.models import Q

@@ -199,7 +199,7 @@ class Job(models.Model):
                 name="job_retention",
                 condition=Q(finished_at__isnull=False, is_kept=False),
             ),
-            # Ended jobs whose cost is to be reckoned.
+            # Ended jobs whose cost is not set yet.
             models.Index(
                 fields=["finished_at"],
                 name="job_to_cost",

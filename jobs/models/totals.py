@@ -9,7 +9,7 @@ from jobs.models.endpoint import Endpoint
 class Spend(models.Model):
     """What the jobs of one user, key and endpoint cost that ended on one day (UTC).
 
-    Added to when a job's cost is reckoned, in the same transaction: each job once.
+    Updated once per job, in the transaction that sets the job's cost.
     """
 
     day = models.DateField()

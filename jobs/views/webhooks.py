@@ -1,4 +1,4 @@
-"""The pages of a person's webhooks: whom we tell, and what became of each message."""
+"""The pages of a user's webhooks: addresses, and what became of each message."""
 
 from typing import Any
 from uuid import UUID

@@ -90,7 +90,7 @@ def test_a_table_is_looked_at_and_then_run(page, tmp_path):
     page.wait_for_url(BATCH)
     ended(page, "Completed with failures")
     expect(page.locator(".legend")).to_contain_text("2 completed")
-    expect(page.get_by_text("Send them again, mended")).to_be_visible()
+    expect(page.get_by_text("Correct these, then send them again")).to_be_visible()
 
 
 def test_mistakes_stand_at_the_field_with_the_item(page):

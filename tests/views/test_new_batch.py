@@ -167,7 +167,7 @@ def test_a_look_makes_nothing_and_names_what_would_fail(send):
 
 
 def test_the_first_page_asks_for_the_endpoint_unless_there_is_one(alice):
-    assert "no endpoint that takes jobs" in text(alice.get("/batches/new/"))
+    assert "No endpoint accepts jobs right now" in text(alice.get("/batches/new/"))
     make_endpoint("words", input_schema=WORDS)
     assert alice.get("/batches/new/")["Location"] == "/batches/new/words/"
     make_endpoint("other")

@@ -176,7 +176,7 @@ def test_every_button_does_what_it_says_and_is_written_down(boss, graphql_accoun
     assert "Awake" in act(boss, endpoint, "wake")
     page = act(boss, endpoint, "release", image="you/worker:2", env=f"A={CANARY}")
     assert "you/worker:2 is being rolled out" in page
-    assert "Say what the release shall change" in act(boss, endpoint, "release")
+    assert "Choose at least one thing to change" in act(boss, endpoint, "release")
     assert "Write NAME=value" in act(boss, endpoint, "release", env="oops")
     assert "Made anew" in act(boss, endpoint, "recreate")
     assert Endpoint.objects.get().runpod_id != old

@@ -13,7 +13,7 @@ from jobs.lib.sizes import GB, DiskPlan, disk_plan
 
 
 class Command(BaseCommand):
-    """Reckon with unpacked layers and with models."""
+    """Calculate disks from unpacked layers and models."""
 
     help = __doc__
 

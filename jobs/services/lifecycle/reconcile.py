@@ -24,11 +24,11 @@ POISON = {
 
 
 def begin_step(job: Job) -> bool:
-    """Count that a step begins; end a job whose steps end processes. False: do nothing.
+    """Count that a step begins; end a job whose steps kill processes. False: do nothing.
 
     `Job.advance`, or `end_step` where nothing moved, sets the count back.
     """
-    # The claim of a job that is being sent is counted, and nobody has died of it yet.
+    # A claim counts as one unfinished step, but nothing has died of it yet.
     deaths = job.unfinished_steps - (job.status == JobStatus.SUBMITTING)
     if deaths >= conf.MAX_TAKES:
         # From SUBMITTING the way leads through UNCONFIRMED, which the next look takes.
@@ -46,12 +46,12 @@ def begin_step(job: Job) -> bool:
 
 
 def end_step(job: Job) -> None:
-    """The step ended, whatever came of it."""
+    """The step finished, with whatever result: forget earlier deaths."""
     Job.objects.filter(pk=job.pk, unfinished_steps__gt=0).update(unfinished_steps=0)
 
 
 def leave_step(job: Job) -> None:
-    """The step only had somebody else begin: what that one's deaths count stays."""
+    """Keep the count from before this step: the work goes on in another task."""
     Job.objects.filter(pk=job.pk).update(unfinished_steps=job.unfinished_steps)
 
 
@@ -85,16 +85,16 @@ def doubt_if_lost(job: Job) -> None:
 
 
 def doubt_orphans() -> None:
-    """A new shift begins: whoever was submitting before is gone, or too late.
+    """A new shift begins: doubt every job that an earlier one was still submitting.
 
-    One that is only late changes nothing: the id it brings is the proof that is looked for.
+    If its submitter is only late, no harm is done: the id it brings is the proof.
     """
     for job in Job.objects.filter(status=JobStatus.SUBMITTING):
         job.advance(JobStatus.UNCONFIRMED, by=Actor.SWEEPER)
 
 
 def doubt_unanswered(pks: Collection[UUID]) -> None:
-    """Doubt jobs that were still being sent when a shift ended: nobody died of them."""
+    """Doubt jobs that were still being sent when a shift ended. That is no death."""
     for job in Job.objects.filter(pk__in=pks, status=JobStatus.SUBMITTING):
         job.advance(
             JobStatus.UNCONFIRMED,
@@ -104,7 +104,7 @@ def doubt_unanswered(pks: Collection[UUID]) -> None:
 
 
 def give_up_proof(job: Job) -> None:
-    """Decide about a job that RunPod may or may not have, when there is no telling."""
+    """Decide about a job that RunPod may or may not have, once proof has not come."""
     if job.moved_at + timedelta(seconds=job.endpoint.proof_seconds) > now():
         job.look_again_in(2)
     elif job.cancel_requested_at:

@@ -28,7 +28,7 @@ STEPS_AT_ONCE = 100
 
 @dataclass(frozen=True)
 class Poll:
-    """A job to ask RunPod about, as far as deciding whom to ask needs it."""
+    """A job to poll, with what is needed to decide whether to poll it."""
 
     read_at: datetime
     job_id: UUID
@@ -161,7 +161,7 @@ def bring_forward(
 def look_again(pauses: Mapping[tuple[datetime, float], Collection[UUID]]) -> None:
     """Set when to ask again: {(when it was found due, seconds from now): jobs}.
 
-    For whom the doorbell has rung since, the look stays due.
+    A job whose webhook has arrived since then stays due.
     """
     for (read_at, seconds), pks in pauses.items():
         rows = Job.objects.filter(pk__in=pks, status__in=REMOTE, due_at__lte=read_at)

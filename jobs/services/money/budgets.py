@@ -76,7 +76,7 @@ def notes(*, owner: Any, endpoint: Endpoint) -> list[str]:
 
 
 def stand(budget: Budget) -> Standing:
-    """Reckon how much of a budget is gone."""
+    """Return how much of a budget is spent."""
     spends = Spend.objects.filter(day__gte=_begin(budget))
     active = Job.objects.filter(status__in=ACTIVE)
     if budget.user_id:

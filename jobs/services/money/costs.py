@@ -1,6 +1,6 @@
 """What jobs cost: price per second times what ran. An estimate; RunPod's bill decides.
 
-A job's cost is reckoned once, soon after its end, and added to the totals in the same
+A job's cost is calculated once, soon after its end, and added to the totals in the same
 transaction. Every attempt counts: RunPod bills those that failed, too.
 """
 
@@ -72,7 +72,7 @@ def cost_json(job: Job) -> dict[str, Any] | None:
 
 # --- reckoning ------------------------------------------------------------------------
 def settle() -> int:
-    """Reckon the costs of jobs that have ended, the first to end first; return how many.
+    """Calculate the costs of ended jobs, oldest end first; return how many.
 
     May be done by several at once, and may die at any line.
     """

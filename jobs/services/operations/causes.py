@@ -57,9 +57,9 @@ def _paused(facts: Facts) -> Diagnosis | None:
         return None
     return Diagnosis(
         "paused",
-        "This endpoint takes no new jobs: it is paused here.",
+        "This endpoint is paused here and accepts no new jobs.",
         ("“active” is off",),
-        "Wake it when it shall take jobs again.",
+        "Wake it when it should accept jobs again.",
         "The operator has paused this endpoint.",
         is_trouble=False,
     )
@@ -73,7 +73,7 @@ def _local_trouble(facts: Facts) -> Diagnosis | None:
         "worker_unfit",
         "The last worker of this queue could not begin to work.",
         (f"it said “{facts.local_trouble}”",),
-        "Mend what it names and start it again.",
+        "Fix what it names, then start it again.",
         TOLD,
     )
 

@@ -30,7 +30,7 @@ _WORKSPACE = re.compile(r"(^|[\s:=])/workspace\b")
 
 @dataclass(frozen=True)
 class EndpointSpec:
-    """A worker's image, where it shall run and how large its disks are (GB)."""
+    """A worker's image, where it should run, and how large its disks are (GB)."""
 
     name: str
     image: str
@@ -112,7 +112,7 @@ def look_up(spec: EndpointSpec) -> Sizes:
 
 
 def problems(spec: EndpointSpec, sizes: Sizes) -> list[Problem]:
-    """Return what must be mended first."""
+    """Return what must be fixed first."""
     return [
         *sizes.problems,
         *_of_names(spec),

@@ -30,7 +30,7 @@ PRIVATE = ("env",)  # never on our rows
 
 @dataclass(frozen=True)
 class Plan:
-    """A dry run: what would be done, what must be mended, what to know."""
+    """A dry run: what would be done, what must be fixed first, and what to know."""
 
     steps: tuple[str, ...]
     problems: tuple[Problem, ...]

@@ -66,7 +66,10 @@ LOOKS = (
     (
         _PYTHON,
         "python_error",
-        ("The worker's start-up code fails.", "Mend it, push a new tag, release it."),
+        (
+            "The worker's start-up code fails.",
+            "Fix it, push a new tag, and release it.",
+        ),
     ),
 )
 # Exit codes say less than a log: what they mostly mean.
@@ -75,7 +78,7 @@ CODES: dict[int | None, tuple[str, tuple[str, str]]] = {
         "python_error",
         (
             "The worker's code ends with an exception.",
-            "Read its log; mend and release.",
+            "Read its log, fix the cause, and release.",
         ),
     ),
     2: (
@@ -87,7 +90,10 @@ CODES: dict[int | None, tuple[str, tuple[str, str]]] = {
     ),
     137: (
         "out_of_memory",
-        ("The worker is killed (137), mostly for want of memory.", _MORE_MEMORY),
+        (
+            "The worker was killed (exit code 137), usually because it ran out of memory.",
+            _MORE_MEMORY,
+        ),
     ),
     139: (
         "disk_full",

@@ -166,7 +166,7 @@ class Shift:
             await self._release(state)
 
     async def _flush(self, state: EndpointState) -> None:
-        """Write down when to ask again about those of whom nothing new was heard."""
+        """Save when to poll again the jobs whose answers brought nothing new."""
         gathered = state.take_unchanged()
         if gathered:
             await self.in_db(tracking.look_again, gathered)
