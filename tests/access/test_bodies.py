@@ -8,7 +8,6 @@ from tests.access.cases import ids
 from tests.access.rows import rows_of
 from tests.factories import make_key
 
-pytestmark = pytest.mark.db
 BOB, ALICE = "another person's cookie", "the owner's cookie"
 
 

@@ -12,7 +12,6 @@ from tests.access.rows_local import CLIENT, FOR_ALL, WORKER
 from tests.access.world import MINE
 from tests.factories import make_key, make_local
 
-pytestmark = pytest.mark.db
 OTHERS = [row for row in CLIENT if row.key not in FOR_ALL]
 WRONG_FOR_CLIENTS = (
     "the owner's cookie",

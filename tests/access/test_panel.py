@@ -12,7 +12,6 @@ from tests.access.asking import ask, encoded
 from tests.access.panel_things import PanelThings
 from tests.access.routes import PANEL
 
-pytestmark = pytest.mark.db
 OUTSIDE = ("nobody", "another person's cookie", "the owner's key", "root's key")
 CLERK, VIEWER, ROOT = "a clerk's cookie", "a viewer's cookie", "root's cookie"
 # The frame of the panel, which shows no rows: (GET, POST) of any staff.

@@ -14,7 +14,6 @@ from tests.access.cases import (
 from tests.access.rows_api import API, RAW_UPLOADS, UPLOADS
 from tests.access.rows_pages import OPEN, PAGES
 
-pytestmark = pytest.mark.db
 KEYED = [*API, *UPLOADS, *RAW_UPLOADS]
 EACH = [*PAGES, *KEYED]
 OWNED = [row for row in EACH if row.is_owned]

@@ -9,7 +9,6 @@ from django.utils.http import urlsafe_base64_encode
 from tests.access import asking
 from tests.factories import make_user
 
-pytestmark = pytest.mark.db
 FORM = [("new_password1", "another-long-one"), ("new_password2", "another-long-one")]
 
 

@@ -13,7 +13,6 @@ from tests.access.rows_pages import OPEN, PAGES, RESET
 from tests.access.rows_signed import FILES, HANDLER, HOOKS, OUTPUTS
 from tests.access.test_panel import kind_of
 
-pytestmark = pytest.mark.db
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND")
 IN_DJANGO = [*PAGES, *OPEN, *API, *UPLOADS, *CLIENT, *WORKER, *FILES, *HANDLER]
 IN_FRONT = [*RAW_UPLOADS, *OUTPUTS, *HOOKS]

@@ -13,7 +13,6 @@ from tests.access.rows_signed import FILES, HANDLER, HOOKS, OUTPUTS
 from tests.access.things import HOUR
 from tests.factories import make_job
 
-pytestmark = pytest.mark.db
 PURPOSES = [links.FILE, links.OUTPUT, links.ATTEMPT, links.DOORBELL]
 OVER = timedelta(seconds=-2)
 NEVER = "0" * 32

@@ -6,7 +6,6 @@ from tests.access.cases import cases, check_let_in, check_refused, ids
 from tests.access.rows_api import API, RAW_UPLOADS, UPLOADS
 from tests.access.rows_pages import PAGES
 
-pytestmark = pytest.mark.db
 KEYED = [*API, *UPLOADS, *RAW_UPLOADS]
 OWNED = [row for row in [*PAGES, *KEYED] if row.is_owned]
 OF_THE_ACCOUNT = ("account/", "api/v1/webhooks")

@@ -57,7 +57,9 @@ def signed_in(
     page.fill("#id_username", "admin")
     page.fill("#id_password", stack.password())
     page.click("main button")
-    expect(page.get_by_role("heading", name="What would you like to run?")).to_be_visible()
+    expect(
+        page.get_by_role("heading", name="What would you like to run?")
+    ).to_be_visible()
     yield page
     context.close()
     assert not (is_quiet and troubles), "\n".join(troubles)
