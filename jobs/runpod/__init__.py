@@ -1,12 +1,13 @@
-"""The RunPod job client. Knows HTTP; knows no Django and none of our words."""
+"""The RunPod job client. Knows HTTP; knows no Django and none of our words.
+
+The loop imports `async_client` by itself: it brings aiohttp, which no other process needs.
+"""
 
 from jobs.runpod.answers import RUN_MAX_BYTES, Health, RemoteJob
-from jobs.runpod.async_client import AsyncEndpointClient
 from jobs.runpod.client import EndpointClient
 
 __all__ = [
     "RUN_MAX_BYTES",
-    "AsyncEndpointClient",
     "EndpointClient",
     "Health",
     "RemoteJob",

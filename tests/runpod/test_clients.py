@@ -8,7 +8,8 @@ import uuid
 import aiohttp
 import pytest
 
-from jobs.runpod import AsyncEndpointClient, EndpointClient, async_client, client
+from jobs.runpod import EndpointClient, async_client, client
+from jobs.runpod.async_client import AsyncEndpointClient
 from jobs.runpod.errors import (
     Busy,
     EndpointNotFound,

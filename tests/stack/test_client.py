@@ -46,7 +46,6 @@ def slipway(settings, *arguments, code=0, stdin=""):
     return done.stdout, done.stderr
 
 
-@pytest.mark.smoke
 def test_one_command_sends_a_file_waits_and_saves_the_result(settings, tmp_path):
     sample = ROOT / "samples" / "portrait.jpg"
     printed, _ = slipway(

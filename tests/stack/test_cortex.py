@@ -104,7 +104,6 @@ def noted(project, url):
     return [line for line in entries if line["job"] == url.rpartition("=")[2]]
 
 
-@pytest.mark.smoke
 def test_a_cortex_program_and_a_cortex_handler_need_no_change(submit, project):
     url = submit(list(range(9)), {"size": 1})
     status = ended(url)

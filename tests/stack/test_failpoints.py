@@ -7,7 +7,7 @@ from tests.stack.stack import until, wait_until
 from tests.stack.test_faults import PNG
 
 pytestmark = pytest.mark.stack
-SMOKE = {"submit.after_post", "collect.begin"}
+SMOKE = {"submit.after_post"}
 
 
 @pytest.mark.parametrize(

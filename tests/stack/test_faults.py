@@ -31,7 +31,6 @@ def jobs_after(fault_api, cloud, faults, **script):
         yield until(fault_api, id), len(endpoint.journal(fault))
 
 
-@pytest.mark.smoke
 def test_f36_f44_what_runpod_did_not_take_goes_later(fault_api, cloud):
     for job, runs in jobs_after(fault_api, cloud, ["429", "401", "402"]):
         assert (job["status"], runs) == ("COMPLETED", 1)
@@ -164,7 +163,6 @@ def test_progress_of_other_handlers_is_shown_and_is_no_result(fault_api, cloud):
     assert until(fault_api, id)["output"]["echo"]["mark"] == "bar"
 
 
-@pytest.mark.smoke
 def test_files_in_an_output_are_saved_before_runpod_forgets(fault_api, cloud):
     endpoint = cloud()
     output = {"image": PNG, "page": "http://127.0.0.1/private.png"}

@@ -33,7 +33,6 @@ def submit(client, path, **fields):
     return client.post(page.url, data={"csrfmiddlewaretoken": token, **fields})
 
 
-@pytest.mark.smoke
 def test_a_forgotten_password_is_replaced_by_mail(mailing_stack, mail_server):
     mailing_stack.manage(
         *("shell", "-v", "0", "-c"),

@@ -10,7 +10,6 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.smoke
 def test_a_batch_is_shared_by_runpod_and_the_local_endpoint(
     fault_stack, fault_api, cloud
 ):

@@ -12,7 +12,8 @@ from uuid import UUID
 
 from jobs.lib import conf
 from jobs.models import Endpoint
-from jobs.runpod import AsyncEndpointClient, Health, RemoteJob
+from jobs.runpod import Health, RemoteJob
+from jobs.runpod.async_client import AsyncEndpointClient
 from jobs.runpod.errors import (
     Busy,
     EndpointNotFound,

@@ -17,7 +17,7 @@ from django.db import connection
 
 from jobs.lib import conf
 from jobs.models import Endpoint, HeldLease, Job
-from jobs.runpod import AsyncEndpointClient
+from jobs.runpod.async_client import AsyncEndpointClient
 from jobs.services.batching import batches
 from jobs.services.lifecycle import attempts, reconcile, release, sync, tracking
 from jobs.services.lifecycle.tracking import Work
