@@ -1,18 +1,18 @@
-"""The time that the loop goes by; whoever runs a shift may bring another."""
+"""The clock that a shift goes by; tests bring their own."""
 
 import asyncio
 import time
 
 
 class Clock:
-    """Seconds that never go backwards, and waiting for them."""
+    """A monotonic clock, and sleeping by it."""
 
     def monotonic(self) -> float:
         """Return the seconds since some fixed moment."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Let others work for `seconds`."""
+        """Sleep for `seconds`."""
         await asyncio.sleep(seconds)
 
 

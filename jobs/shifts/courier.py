@@ -1,4 +1,4 @@
-"""Takes messages to webhooks: one process at a time, many receivers at once.
+"""Delivers messages to webhooks: one process at a time, many receivers at once.
 
 A receiver that hangs holds up nobody but itself: few messages are on their way to one
 address, and each has a deadline.
@@ -44,7 +44,7 @@ class Courier:
         self._on_the_way: Counter[str] = Counter()
 
     async def run(self, seconds: float) -> None:
-        """Send until the time is over, the lease is lost, or the process ends."""
+        """Send until time is up, the lease is lost, or the process is asked to end."""
         until = time.monotonic() + seconds
         try:
             while time.monotonic() < until and not runner.is_ending.is_set():
@@ -60,7 +60,7 @@ class Courier:
             self._in_db.close()
 
     async def _tick(self) -> bool:
-        """Write messages, send those due; return whether there may be more."""
+        """Write new messages and send those due; return whether there may be more."""
         try:
             announced = await self._in_db(webhooks.announce)
             room = AT_ONCE - len(self._tasks)
@@ -112,14 +112,14 @@ async def send(delivery: Delivery) -> Outcome:
         fields["error"] = f"{type(error).__name__}: {error}"[:200]
         fields.pop("status_code", None)
     except Exception as error:
-        # Whatever it is, it counts as a try: else the message would come for ever.
+        # Any error counts as a try, or the message would be sent for ever.
         logger.exception("webhook %s could not be sent", delivery.message_id)
         fields["error"] = f"Not sent: {type(error).__name__}."
     return Outcome(seconds=time.monotonic() - began, **fields)
 
 
 async def _beginning(response: httpx.Response) -> str:
-    """Return what is kept of an answer, however long it is."""
+    """Return the part of an answer that we keep, however long the answer is."""
     body = bytearray()
     async for piece in response.aiter_raw():
         body += piece

@@ -1,1 +1,1 @@
-"""Many inputs at once: reading items, making jobs of them, counting what became of them."""
+"""Many inputs at once: reading items, making jobs of them, counting their results."""

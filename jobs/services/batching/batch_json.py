@@ -18,7 +18,7 @@ from jobs.services.money import costs
 from jobs.states import ACTIVE, FAILURES, NOT_COMPLETED, JobStatus
 
 KINDS = ("waiting", "active", "completed", "failed", "cancelled", "deleted")
-# An item that was no usable input: to run it again as it is would be no use.
+# An item that was no usable input; running it again unchanged cannot help.
 BAD_ITEM = "bad_item"
 RECENT = timedelta(minutes=5)
 GROUPS = 20
@@ -75,7 +75,7 @@ def counts(batches: list[Batch]) -> dict[Any, Counter[str]]:
         )
         counted["deleted"] = max(0, one.total - counted.total())
         if one.cancel_requested_at:
-            # What was never begun is cancelled with the rest.
+            # Items that never became jobs count as cancelled, too.
             counted["cancelled"] += counted.pop("waiting")
     return by_batch
 
@@ -120,7 +120,7 @@ def _completion_failed(batch: Batch) -> bool:
 
 
 def speed(batch: Batch, counted: Counter[str]) -> Speed:
-    """Return how fast items have ended in the last minutes, and what that promises."""
+    """Return how fast items have ended in the last minutes, and the estimated end."""
     ended = batch.jobs.filter(is_replaced=False, finished_at__isnull=False)
     since = max(batch.created_at, (batch.ended_at or now()) - RECENT)
     stats = ended.filter(finished_at__gte=since).aggregate(
@@ -181,7 +181,7 @@ def batch_json(
 
 
 def detail(batch: Batch, counted: Counter[str]) -> dict[str, Any]:
-    """Return what the API shows of one batch besides."""
+    """Return the details that the API adds for a single batch."""
     going = speed(batch, counted)
     return {
         "items_per_minute": going.per_minute,

@@ -101,21 +101,21 @@ def _written(
 
 
 class _Sink:
-    """What `zipfile` writes to: a file that only grows, taken away as it does."""
+    """What `zipfile` writes to: an append-only file that is drained as it grows."""
 
     def __init__(self) -> None:
         self._held: list[bytes] = []
 
     def write(self, data: bytes) -> int:
-        """Keep what is written."""
+        """Keep the bytes until `take`."""
         self._held.append(bytes(data))
         return len(data)
 
     def flush(self) -> None:
-        """There is nothing behind it."""
+        """Do nothing: the bytes are in memory."""
 
     def close(self) -> None:
-        """Nor is there anything to close."""
+        """Do nothing: there is no file."""
 
     def take(self) -> bytes:
         """Return what was written since the last time."""

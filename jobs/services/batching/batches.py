@@ -34,7 +34,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Options:
-    """What a submitter may choose; the same names as in `Batch`."""
+    """The options of a submitter, with the names of `Batch`."""
 
     name: str = ""
     metadata: Json = field_of(default_factory=dict)
@@ -106,13 +106,13 @@ def create(
 
 
 def in_flight(workers: int | None) -> int:
-    """Return how many jobs may be on their way, when `workers` are asked for."""
+    """Return how many jobs may be in flight when `workers` are requested."""
     return int(min(workers or conf.BATCH_IN_FLIGHT, conf.BATCH_IN_FLIGHT))
 
 
 # --- make jobs ------------------------------------------------------------------------
 def feed() -> None:
-    """Bring every open batch on: have it read, make jobs, cancel, end."""
+    """Advance every open batch: read its items, make jobs, cancel, end it."""
     related = ("endpoint__overflow", "owner", "completion")
     for batch in Batch.objects.open().select_related(*related):
         try:
@@ -191,7 +191,7 @@ def _write(batch: Batch, rows: list[_Row]) -> None:
 
 
 def _turns(batch: Batch) -> Callable[[Endpoint], int]:
-    """Return what gives the turn of each next job at an endpoint."""
+    """Return a function that gives each next job at an endpoint its turn."""
     after: dict[int, int] = {}
 
     def turn(endpoint: Endpoint) -> int:
@@ -206,7 +206,7 @@ def _turns(batch: Batch) -> Callable[[Endpoint], int]:
 
 # --- cancel, retry --------------------------------------------------------------------
 def request_cancel(batch: Batch) -> None:
-    """Make no more jobs of a batch, and ask for the end of those there are."""
+    """Stop making jobs of a batch, and cancel those that exist."""
     rows = Batch.objects.filter(pk=batch.pk, ended_at=None, cancel_requested_at=None)
     rows.update(cancel_requested_at=now(), retry_requested_at=None)
     batch.refresh_from_db()
@@ -226,7 +226,7 @@ def _cancel_some(batch: Batch) -> None:
 
 
 def retry_failed(batch: Batch, only: dict[str, str] | None = None) -> int:
-    """Run the items again that have no result, or those of one `FailureGroup`.
+    """Run the items without a result again, or those of one `FailureGroup`.
 
     Return how many: the first ones at once, the rest as there is room. A cancelled batch
     goes on with the items that it had not begun, and without its time limit. Items that
@@ -254,7 +254,7 @@ def _to_retry(batch: Batch) -> QuerySet[Job]:
 
 
 def _retry_some(batch: Batch) -> None:
-    """Write new jobs for failed items, as many as may be on their way."""
+    """Write new jobs for failed items, as many as may be in flight."""
     room = min(_room(batch), AT_ONCE)
     if batch.retry_requested_at is None or room <= 0:
         return

@@ -1,4 +1,4 @@
-"""What a worker with our handler tells us of its attempt: claim, progress, finish."""
+"""What a worker with our handler reports about its attempt: claim, progress, finish."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -57,7 +57,7 @@ def fresh_links(attempt: Attempt) -> dict[str, str]:
 
 
 def report_progress(attempt: Attempt, progress: dict[str, Any]) -> bool:
-    """Keep a progress report if it is newer; return whether the worker should go on."""
+    """Save a progress report if it is newer; return whether the worker should go on."""
     job = attempt.job
     current = Job.objects.filter(
         pk=job.pk, attempt_no=attempt.number, status__in=ACTIVE
@@ -87,7 +87,7 @@ def finish(attempt: Attempt, manifest: dict[str, Any]) -> bool:
 
 
 def ring(rung: Mapping[UUID, Callable[[], str]]) -> set[UUID]:
-    """RunPod's webhook rang for these attempts: have the loop ask about their jobs now.
+    """RunPod's webhook arrived for these attempts: have the loop poll their jobs now.
 
     {attempt: what tells the id that the caller claims RunPod has given it}. That is only
     used where we have none, to ask RunPod itself, whose answer decides. Return those
@@ -99,7 +99,7 @@ def ring(rung: Mapping[UUID, Callable[[], str]]) -> set[UUID]:
         if not runpod_id:
             _learn_id(pk, rung[pk]()[:128])
     attempts.update(rung_at=now())
-    # Also of those that are due already: they may just be asked about, too early.
+    # Even those that are due: a poll of them may be under way, too early.
     jobs = Job.objects.active().filter(pk__in=[job for _, job, _ in rows])
     jobs.update(due_at=now())
     return {pk for pk, _, _ in rows}
@@ -118,7 +118,7 @@ def unwanted(limit: int) -> list[Attempt]:
 
 
 def stopped(attempt: Attempt) -> None:
-    """RunPod was told."""
+    """Note that RunPod was told to stop it."""
     Attempt.objects.filter(pk=attempt.pk).update(is_unwanted=False, ended_at=now())
 
 

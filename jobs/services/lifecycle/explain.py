@@ -1,4 +1,4 @@
-"""What a person is told about a job: where it is, why, and what can be done."""
+"""What a user reads about a job: where it is, why, and what to do next."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -27,7 +27,7 @@ def read(header: str) -> str:
 
 
 def fingerprint(method: str, path: str, body: bytes) -> str:
-    """Return what tells one request from another."""
+    """Return a fingerprint of a request."""
     return hashlib.sha256(
         b"\0".join([method.encode(), path.encode(), body])
     ).hexdigest()

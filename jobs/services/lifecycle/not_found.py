@@ -28,7 +28,7 @@ def note(job: Job, attempt: Attempt, reason: Reason) -> None:
 
 
 def forget(job: Job) -> None:
-    """The job was there after all."""
+    """Forget earlier 404s: the job exists after all."""
     Job.objects.filter(pk=job.pk).update(not_found_count=0, not_found_since=None)
 
 

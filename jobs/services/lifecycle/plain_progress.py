@@ -1,4 +1,4 @@
-"""Progress of other people's handlers: whatever they post while a job runs.
+"""Progress of third-party handlers: whatever they post while a job runs.
 
 RunPod shows the last `progress_update` as `output` of a running job (runpod-python
 `rp_progress.py`). It may be any JSON, come late, twice or backwards; it is shown,
@@ -49,7 +49,7 @@ def _read(output: Any) -> tuple[float | None, str, str]:
 
 
 def _fraction(value: Any, *, is_percent: bool | None) -> float | None:
-    """Return 0 to 1. 1 and less is a fraction, more is per cent, unless told."""
+    """Return 0 to 1: up to 1 is read as a fraction, more as per cent, unless stated."""
     if isinstance(value, str) and value.strip().endswith("%"):
         value, is_percent = value.strip().rstrip("% "), True
     try:

@@ -58,7 +58,7 @@ def room(endpoint: Endpoint, *, workers: int) -> int | None:
 
 
 def pick(endpoint: Endpoint, limit: int, busy: Collection[UUID] = ()) -> list[Job]:
-    """Return the held jobs whose turn it is, at most `limit`, without those in `busy`."""
+    """Return the held jobs whose turn has come: at most `limit`, none in `busy`."""
     due = Job.objects.held().filter(endpoint=endpoint, due_at__lte=now())
     due = due.exclude(created_at__lte=F("endpoint__purged_at"))
     return list(
@@ -67,7 +67,7 @@ def pick(endpoint: Endpoint, limit: int, busy: Collection[UUID] = ()) -> list[Jo
 
 
 def drop_held(endpoint: Endpoint) -> int:
-    """End held jobs that cannot go any more, some at a time; return how many."""
+    """End held jobs that can no longer be sent, some at a time; return how many."""
     held = Job.objects.held().filter(endpoint=endpoint)
     dropped = [
         job.advance(JobStatus.CANCELLED, by=Actor.USER, reason=Reason.USER)
@@ -79,7 +79,7 @@ def drop_held(endpoint: Endpoint) -> int:
             for job in held.filter(created_at__lte=endpoint.purged_at)[:AT_ONCE]
         ]
     if endpoints.is_gone(endpoint):
-        # Not those that came since the last 404: the next one sent is a probe.
+        # Keep those created since the last 404: the next one sent is a probe.
         old = held.filter(created_at__lte=endpoint.not_found_at)
         dropped += [
             job.advance(

@@ -1,4 +1,4 @@
-"""How long jobs and their files are kept, and how they go.
+"""How long jobs and their files are kept, and how they are deleted.
 
 Mark, delete the files, delete the rows: each step may be repeated after a crash, and no
 row goes before its files. A file that another job still needs stays.
@@ -40,7 +40,7 @@ def inputs_until(job: Job) -> datetime | None:
 
 
 def keep(job: Job, *, is_kept: bool) -> None:
-    """Keep a job whatever its age, or no longer. Raise `Conflict` when it is too late."""
+    """Keep a job for ever, or stop keeping it. Raise `Conflict` when it is too late."""
     row = Job.objects.filter(pk=job.pk, deleting_at=None)
     if not row.update(is_kept=is_kept):
         raise Conflict("This job is being deleted.", code="deleting")
@@ -48,7 +48,7 @@ def keep(job: Job, *, is_kept: bool) -> None:
 
 
 def delete_now(job: Job) -> None:
-    """Mark an ended job: nobody sees it any more, and the next sweep deletes it."""
+    """Hide an ended job; the next sweep deletes it."""
     ended = Job.objects.filter(pk=job.pk, status__in=ENDS)
     if not ended.update(deleting_at=now()):
         raise Conflict("Only a job that has ended can be deleted.", code="active")
@@ -86,7 +86,7 @@ def _mark_old(endpoint: Endpoint) -> None:
 
 
 def _drop_empty_batches() -> None:
-    """Forget ended batches all of whose jobs have gone."""
+    """Delete ended batches whose jobs have all been deleted."""
     cutoff = now() - timedelta(days=1)
     ended = Batch.objects.filter(ended_at__lt=cutoff)
     empty = ended.filter(~Exists(Job.objects.filter(batch=OuterRef("pk"))))
@@ -96,7 +96,7 @@ def _drop_empty_batches() -> None:
 
 
 def _expire_inputs(endpoint: Endpoint) -> None:
-    """Have uploads expire that only old jobs have used."""
+    """Let uploads expire that only old jobs have used."""
     days = _days(endpoint, "inputs")
     if not days:
         return

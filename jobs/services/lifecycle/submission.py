@@ -44,7 +44,7 @@ REFUSED_PAUSE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Sending:
-    """One POST /run that has been written down and may leave now."""
+    """A POST /run that is recorded and may be sent now."""
 
     job: Job
     attempt: Attempt
@@ -88,7 +88,7 @@ def prepare(job: Job) -> Sending | None:
 
 
 def _claim(job: Job) -> Attempt | None:
-    """Take the job for ourselves and open its next attempt."""
+    """Claim the job and open its next attempt."""
     number = job.attempt_no + 1
     with transaction.atomic():
         moved = job.advance(
@@ -124,7 +124,7 @@ def _problem(sending: Sending, uploads: Any) -> tuple[str, str] | None:
 
 
 def heard(sending: Sending, outcome: RemoteJob | RunPodError) -> None:
-    """Record what came of a POST /run."""
+    """Record the outcome of a POST /run."""
     job, attempt = sending.job, sending.attempt
     failpoint("submit.after_post", job.metadata.get("mark"))
     match outcome:
@@ -158,7 +158,7 @@ def _accepted(job: Job, attempt: Attempt, remote: RemoteJob) -> None:
 
 
 def _endpoint_not_found(job: Job, attempt: Attempt) -> None:
-    """Wait until the 404 is certain; then this job is cancelled like all the others."""
+    """Wait until the 404 is certain; then this job is cancelled like the others."""
     endpoints.mark_unreachable(job.endpoint)
     _try_later(job, attempt, NOT_FOUND_PAUSE_SECONDS)
     if endpoints.is_gone(job.endpoint):

@@ -30,7 +30,7 @@ from jobs.states import (
 )
 
 ERROR_MAX = 4000
-# As long as nobody changes the input, or a limit, every attempt ends like this.
+# Every attempt ends like this until somebody changes the input or a limit.
 CERTAIN = ("invalid_input", "input_unavailable", "too_large")
 OVERDUE_AT_ONCE = 500
 # Errors of the platform, not of the job: another attempt may well succeed.
@@ -63,7 +63,7 @@ def apply(job: Job, attempt: Attempt, remote: RemoteJob) -> None:
         return
     if job.not_found_count:
         not_found.forget(job)
-    # RunPod may say something new; whatever it is, the job has not ended.
+    # An unknown status is no end, whatever it means.
     word = REMOTE_WORDS.get(remote.status, JobStatus.IN_PROGRESS)
     if word in ENDS:
         _end(job, attempt, remote, word)
@@ -105,7 +105,7 @@ def _end(job: Job, attempt: Attempt, remote: RemoteJob, word: JobStatus) -> None
 
 
 def _started_at(job: Job, attempt: Attempt, remote: RemoteJob) -> datetime | None:
-    """Return when the work began; of a job never seen running RunPod tells it."""
+    """Return when the work began; RunPod says so for a job never seen running."""
     if job.started_at or remote.delay_ms is None:
         return job.started_at
     return min(now(), attempt.created_at + timedelta(milliseconds=remote.delay_ms))
@@ -162,7 +162,7 @@ def move_on(job: Job, to: JobStatus) -> bool:
 def fail(job: Job, attempt: Attempt, code: str, message: str, retryable: bool) -> None:  # noqa: FBT001 - a field of the worker's error, in the manifest's order
     """End the job as FAILED, or let another attempt try."""
     if job.cancel_requested_at and (code == "cancelled" or retryable):
-        # The work has stopped, which is what was asked for.
+        # The work has stopped, as requested.
         job.advance(JobStatus.CANCELLED, by=Actor.SYNC, reason=Reason.USER)
         return
     Attempt.objects.filter(pk=attempt.pk, ended_at=None).update(ended_at=now())
@@ -198,7 +198,7 @@ def _max_attempts(job: Job, code: str, *, retryable: bool) -> int:
 
 
 def time_out_overdue(endpoint: Endpoint) -> None:
-    """End jobs of which the backend has said no end past every deadline.
+    """End jobs past every deadline for which the backend has reported no end.
 
     Whatever it answers, or if it answers at all: an accepted job ends.
     """

@@ -1,4 +1,4 @@
-"""What the loop has to look at now, in a constant number of queries."""
+"""What the loop has to do now, read in a constant number of queries."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Poll:
 
 @dataclass(frozen=True)
 class Work:
-    """An endpoint and what kinds of work wait there."""
+    """An endpoint, and which kinds of work wait there."""
 
     endpoint: Endpoint
     has_held: bool
@@ -63,7 +63,7 @@ def work() -> list[Work]:
 
 @cache
 def _work_sql() -> tuple[str, tuple[Any, ...]]:
-    """Return the query, written once: it is asked several times a second for ever."""
+    """Return the query, compiled once: it runs several times a second."""
 
     def here(*statuses: JobStatus) -> Exists:
         jobs = Job.objects.filter(endpoint=OuterRef("pk"), status__in=statuses)
@@ -92,7 +92,7 @@ def due_steps(busy: Collection[UUID]) -> list[tuple[UUID, int]]:
 
 
 def due_polls(endpoint: Endpoint, limit: int, busy: Collection[UUID]) -> list[Poll]:
-    """Return the jobs at an endpoint that are due to be asked about, oldest first."""
+    """Return the jobs at an endpoint that are due for a poll, longest overdue first."""
     at = now()
     due = Attempt.objects.filter(
         job__endpoint=endpoint,
@@ -115,7 +115,7 @@ def is_news(
     """Whether an answer changes anything in our rows."""
     if isinstance(outcome, RemoteJob):
         word = REMOTE_WORDS.get(outcome.status, JobStatus.IN_PROGRESS)
-        # An end, too, is another word than the one of a job that is asked about.
+        # An end differs from the status of any job that is polled.
         return (
             word != poll.status
             or poll.not_found_count > 0
@@ -133,7 +133,7 @@ def counts(endpoint: Endpoint) -> dict[str, int]:
 
 
 def front(endpoint: Endpoint, count: int) -> set[UUID]:
-    """Return the jobs that RunPod, first in first out, starts next."""
+    """Return the jobs that RunPod starts next: its queue is first in, first out."""
     waiting = Attempt.objects.filter(
         job__endpoint=endpoint,
         job__status=JobStatus.IN_QUEUE,
@@ -148,7 +148,7 @@ def bring_forward(
     pks: Collection[UUID] | None = None,
     *statuses: JobStatus,
 ) -> None:
-    """Look at jobs there within `seconds`: at `pks`, or all, in these statuses, or any."""
+    """Have jobs polled within `seconds`: those in `pks` or all, in these statuses or any."""
     soon = now() + timedelta(seconds=seconds)
     jobs = Job.objects.filter(
         endpoint=endpoint, status__in=statuses or REMOTE, due_at__gt=soon
@@ -159,7 +159,7 @@ def bring_forward(
 
 
 def look_again(pauses: Mapping[tuple[datetime, float], Collection[UUID]]) -> None:
-    """Set when to ask again: {(when it was found due, seconds from now): jobs}.
+    """Set when to poll again: {(when it was read as due, seconds from now): jobs}.
 
     A job whose webhook has arrived since then stays due.
     """
@@ -169,13 +169,13 @@ def look_again(pauses: Mapping[tuple[datetime, float], Collection[UUID]]) -> Non
 
 
 def wait_after_move(pk: UUID, seconds: float) -> None:
-    """Set when to ask first after a move; a doorbell that rang since stays heard."""
+    """Set the first poll after a move, unless a webhook has arrived since."""
     rows = Job.objects.filter(pk=pk, status__in=REMOTE, due_at__gt=now())
     rows.update(due_at=now() + timedelta(seconds=seconds))
 
 
 def wait_after_submission(pk: UUID, seconds: float) -> None:
-    """Set when to ask first about a job that the backend has taken.
+    """Set the first poll of a job that the backend has accepted.
 
     At once where the doorbell rang while its answer was still on the way: a job may be
     done before we have read that it was accepted.
@@ -188,7 +188,7 @@ def wait_after_submission(pk: UUID, seconds: float) -> None:
 
 
 def recently_rung(endpoint: Endpoint, count: int) -> list[bool]:
-    """Return for the last ended attempts whether the doorbell rang for them."""
+    """Return for the last ended attempts whether their webhook arrived."""
     ended = Attempt.objects.filter(
         job__endpoint=endpoint, job__status__in=ENDS, manifest__isnull=True
     ).exclude(runpod_id="")
@@ -197,6 +197,6 @@ def recently_rung(endpoint: Endpoint, count: int) -> list[bool]:
 
 
 def were_rung(attempts: list[UUID]) -> list[bool]:
-    """Return for each of these attempts, oldest first, whether the doorbell rang."""
+    """Return for each of these attempts, oldest first, whether its webhook arrived."""
     rows = Attempt.objects.filter(pk__in=attempts).order_by("pk")
     return [at is not None for at in rows.values_list("rung_at", flat=True)]

@@ -1,4 +1,4 @@
-"""What the loop does for one job: send it, ask about it, take a step, stop a loser."""
+"""What the loop does for one job: send it, poll it, take a step, stop a losing attempt."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ CANCEL_PAUSE = 5.0
 
 
 class Loop(Protocol):
-    """What actions need of the shift they belong to."""
+    """What actions need from their shift."""
 
     clock: Clock
 
@@ -41,15 +41,15 @@ class Actions:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        # Jobs whose last step ended a process go one at a time, so that a poison row
-        # takes no other with it.
+        # A job whose last step killed a process runs alone, so that a poison row takes
+        # no other job with it.
         self._suspects = asyncio.Lock()
         self._cancelled_at: dict[UUID, float] = {}
         self._stopping: set[UUID] = set()
 
-    # --- handing over -----------------------------------------------------------------
+    # --- sending ----------------------------------------------------------------------
     async def send(self, state: EndpointState, job: Job) -> None:
-        """Claim a held job, POST /run, record what came of it."""
+        """Claim a held job, POST /run, and record the outcome."""
         try:
             sending = await self._loop.in_db(submission.prepare, job)
             if sending is None:
@@ -69,9 +69,9 @@ class Actions:
         finally:
             state.sending.discard(job.pk)
 
-    # --- asking -----------------------------------------------------------------------
+    # --- polling ----------------------------------------------------------------------
     async def ask(self, state: EndpointState, poll: Poll) -> None:
-        """GET /status, after POST /cancel where that is wanted; apply what is news."""
+        """POST /cancel if requested, then GET /status; apply the answer if it is news."""
         try:
             await self._cancel(state, poll)
             try:
@@ -120,12 +120,12 @@ class Actions:
         try:
             await state.client.cancel(poll.runpod_id)
         except RunPodError as error:
-            # Asked again soon; /status decides whether it is true.
+            # Try again soon; only /status proves that a job was cancelled.
             self._cancelled_at[poll.job_id] = time - CANCEL_PAUSE + 1
             logger.info("cancel of job=%s: %s", poll.job_id, error)
 
     async def ask_health(self, state: EndpointState) -> None:
-        """GET /health: how many run, and whether the endpoint is there at all."""
+        """GET /health: how many jobs run, and whether the endpoint exists at all."""
         if state.breaker.is_open:
             return
         try:
@@ -138,7 +138,7 @@ class Actions:
 
     # --- steps without a remote call --------------------------------------------------
     async def step(self, pk: UUID, unfinished_steps: int, busy: set[UUID]) -> None:
-        """Take a step that only the database and the store are needed for."""
+        """Take a step that needs only the database and the store."""
         try:
             async with self._alone_if(suspect=unfinished_steps > 0):
                 await self._loop.in_db(_step, pk)
@@ -170,7 +170,7 @@ class Actions:
             yield
 
 
-# What hearing an answer needs no more than a page does; an output may be megabytes.
+# Fields that applying an answer does not need; an output may be megabytes.
 _UNREAD = (
     *("job__output", "job__error_message", "raw_error", "notes"),
     *(f"job__endpoint__{name}" for name in (*Endpoint.LARGE, "description")),
@@ -199,7 +199,7 @@ def _step(pk: UUID) -> None:
 
 
 def _guarded(job: Job, step: Any) -> None:
-    """Take a step that may end this process; count how often it did."""
+    """Take a step that may kill this process; count how often it did."""
     if not reconcile.begin_step(job):
         return
     before = job.status
@@ -209,7 +209,7 @@ def _guarded(job: Job, step: Any) -> None:
         reconcile.end_step(job)
         raise
     except Exception:
-        # Counted like a death: the third time the job ends, instead of failing for ever.
+        # Counts as a death: after the third, the job ends instead of failing for ever.
         logger.exception("a step of job=%s failed", job.pk)
         job.look_again_in(FAILED_STEP_PAUSE)
     else:
@@ -241,7 +241,7 @@ def _pause(
     outcome: RemoteJob | RunPodError,
     status: str | None = None,
 ) -> float:
-    """Return when to ask again after `outcome`."""
+    """Return after how many seconds to poll again."""
     if isinstance(outcome, RemoteJob):
         return state.pace.pause(poll, status=status or poll.status)
     if isinstance(outcome, NoAnswer):

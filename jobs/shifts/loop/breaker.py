@@ -29,22 +29,22 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing but a probe may go."""
+        """Whether only a probe may be sent."""
         return self.openings > 0
 
     def may_call(self) -> bool:
-        """Whether a call may go now; while open, that is the probe."""
+        """Whether a call may be sent now; while open, only the probe may."""
         return not self.is_open or self._clock.monotonic() >= self._until
 
     def calls(self) -> None:
-        """A call goes. Not before there is one: a probe that nobody needs is lost."""
+        """Note that a call is being sent. Call it only then, or the probe is wasted."""
         if self.is_open:
             self._is_probing = True
-            # One at a time, and another one if it never reports back.
+            # One probe at a time, and another if it never reports back.
             self._until = self._clock.monotonic() + self._pause
 
     def succeeded(self) -> bool:
-        """A call got an answer; return whether this closed the breaker."""
+        """Note an answer; return whether it closed the breaker."""
         self._results.append((self._clock.monotonic(), True))
         self._failures = 0
         was_open = self.is_open
@@ -55,7 +55,7 @@ class Breaker:
         return was_open
 
     def failed(self, *, at_once: bool = False) -> bool:
-        """A call got none; return whether this opened the breaker (again)."""
+        """Note a missing answer; return whether it opened the breaker (again)."""
         now = self._clock.monotonic()
         if self.is_open:
             if self._is_probing:  # else: a call that left before we opened

@@ -1,4 +1,4 @@
-"""Everything the loop knows of one endpoint: its state to RunPod.
+"""Everything the loop knows about one endpoint.
 
 Kept from shift to shift, so that Retry-After, a breaker's pause and what was learned of
 webhooks outlive them. Nothing in it is needed after a crash.
@@ -74,12 +74,12 @@ class EndpointState:
         self._learned_ends = 0
         self._ended: list[tuple[float, UUID]] = []
         self._unrung_looks = 0
-        # A process before us, if any, has arranged what we find.
+        # An earlier process, if any, has already scheduled what is due.
         self._is_sweeping = pace.webhooks is False
         self._progress: dict[UUID, Any] = {}
 
     def begin_shift(self, client: AsyncEndpointClient) -> None:
-        """Forget what belonged to the shift before: its calls and its connections."""
+        """Drop the calls and connections of the previous shift."""
         self.client = client
         self.asking, self.sending = set(), set()
         self.unchanged = defaultdict(list)
@@ -87,19 +87,19 @@ class EndpointState:
 
     @property
     def is_stale(self) -> bool:
-        """Whether nobody has looked for so long that a new state knows better."""
+        """Whether this is too old to be better than a new, empty state."""
         return self._clock.monotonic() - self.looked_at > STALE_SECONDS
 
-    # --- how much may go now ----------------------------------------------------------
+    # --- how much may be sent now -----------------------------------------------------
     def status_room(self) -> int:
-        """Return how many jobs may be asked about now."""
+        """Return how many jobs may be polled now."""
         if self._clock.monotonic() < self._status_from:
             return 0
         room = min(self.statuses.available(), MANY_AT_ONCE - len(self.asking))
         return self._guarded(room)
 
     def run_room(self) -> int:
-        """Return how many jobs may be handed over now, apart from the window."""
+        """Return how many jobs may be submitted now, without regard to the window."""
         if self._clock.monotonic() < self._run_from:
             return 0
         room = min(self.runs.available(), RUNS_AT_ONCE - len(self.sending))
@@ -113,13 +113,13 @@ class EndpointState:
         return 1 if self.breaker.may_call() else 0
 
     def asks(self, job_id: UUID) -> None:
-        """A GET /status goes."""
+        """Note that a GET /status is being sent."""
         self.statuses.spend()
         self.asking.add(job_id)
         self.breaker.calls()
 
     def sends(self, job_id: UUID) -> None:
-        """A POST /run goes."""
+        """Note that a POST /run is being sent."""
         self.runs.spend()
         self.sending.add(job_id)
         self.breaker.calls()
@@ -129,9 +129,9 @@ class EndpointState:
         workers = sum(self.health.workers.values()) if self.health else 0
         return release.room(self.endpoint, workers=workers)
 
-    # --- what was heard ---------------------------------------------------------------
+    # --- answers ----------------------------------------------------------------------
     def heard(self, outcome: RemoteJob | RunPodError, *, route: str) -> str:
-        """Learn from an answer, or from its absence, how to go on.
+        """Learn from an answer, or from a missing one.
 
         Return the code of an alert to raise, OVER to resolve all, or an empty string.
         """
@@ -143,7 +143,7 @@ class EndpointState:
             case Refused() if outcome.status not in PLAIN_REFUSALS:
                 self.breaker.failed(at_once=True)
                 self.has_alert = True
-                # The others are raised where the job hears of them.
+                # Other alerts are raised where the answer is applied to the job.
                 return "" if outcome.status in alerts.OF_STATUS else "no_answers"
             case EndpointNotFound():
                 self._run_from = self._clock.monotonic() + UNREACHABLE_PAUSE
@@ -176,7 +176,7 @@ class EndpointState:
     def _succeeded(self, outcome: RemoteJob | RunPodError) -> str:
         self._busy_pause = BUSY_SECONDS
         self.breaker.succeeded()
-        # A job that is known there proves more than a 404 for another job.
+        # A known job proves more than a 404 for another job.
         is_proof = isinstance(outcome, RemoteJob)
         if not is_proof or not (self.has_alert or self.endpoint.unreachable_at):
             return ""
@@ -186,7 +186,7 @@ class EndpointState:
     def judged(
         self, outcome: RemoteJob | RunPodError, *, route: str
     ) -> RemoteJob | RunPodError:
-        """An endpoint that answers /health has not gone, whatever another route says."""
+        """An endpoint that answers /health exists, whatever another route says."""
         if not isinstance(outcome, EndpointNotFound) or self.health is None:
             return outcome
         text = "404 for the endpoint, which answers /health"
@@ -196,12 +196,12 @@ class EndpointState:
 
     # --- once a second ----------------------------------------------------------------
     def look_due(self) -> bool:
-        """Whether it is time to count and to ask for /health."""
+        """Whether it is time to count jobs and to ask for /health."""
         pause = float(conf.HEALTH_PAUSE_SECONDS)
         return self._clock.monotonic() - self.looked_at >= pause
 
     def look(self) -> None:
-        """Count our jobs there, and find out who may be running. Touches the database."""
+        """Count our jobs there, and find out which may be running. Queries the database."""
         self.looked_at = self._clock.monotonic()
         self.counts = tracking.counts(self.endpoint)
         running = self.counts.get(JobStatus.IN_PROGRESS, 0)
@@ -218,7 +218,7 @@ class EndpointState:
             self._hurry(front)
 
     def _starting(self, running: int, waiting: int) -> int:
-        """Return how many waiting jobs may have been started since we heard of them.
+        """Return how many waiting jobs may have started since they were last polled.
 
         Of first in, first out: as many as there are free slots, and as many as RunPod
         does not count as waiting any more.
@@ -232,10 +232,10 @@ class EndpointState:
         return max(0, slots - running, waiting) + max(MARGIN, slots // 10)
 
     def _hurry(self, front: set[UUID] | None) -> None:
-        """Waiting jobs come up as those before them end; long pauses are cut short."""
+        """Cut long pauses short: waiting jobs move up as those before them end."""
         is_sweeping = self.pace.webhooks is False
         if is_sweeping and not self._is_sweeping:
-            # Also of running jobs, chosen in the belief that webhooks arrive.
+            # Those of running jobs too: they assumed that webhooks arrive.
             tracking.bring_forward(self.endpoint, conf.POLL_FLOOR_SECONDS)
         elif self.counts.get(JobStatus.IN_QUEUE):
             soon = self.pace.front_pause() + FRONT_SECONDS
@@ -243,7 +243,7 @@ class EndpointState:
         self._is_sweeping = is_sweeping
 
     def _notice_silence(self) -> None:
-        """Jobs end and no doorbell rings: webhooks do not arrive here."""
+        """Jobs end without a webhook: stop relying on webhooks here."""
         if self.health is None or self.endpoint.contract != Endpoint.Contract.PLAIN:
             return
         if self._first_ended is None:
@@ -254,12 +254,12 @@ class EndpointState:
             self.pace.is_surely_unrung = True
 
     def learned_end(self, attempt_id: UUID) -> None:
-        """One of our jobs ended here."""
+        """Note that one of our jobs ended here."""
         self._learned_ends += 1
         self._ended.append((self._clock.monotonic(), attempt_id))
 
     def _judge_webhooks(self) -> None:
-        """Did the doorbell ring for what has ended? It may ring after we have asked."""
+        """Learn whether webhooks came for ended jobs; one may arrive after our poll."""
         until = self._clock.monotonic() - RING_SECONDS
         ripe = [attempt for at, attempt in self._ended if at <= until]
         if ripe:
@@ -277,14 +277,14 @@ class EndpointState:
         return True
 
     def forget(self, job_id: UUID) -> None:
-        """A job has ended."""
+        """Drop what is remembered about an ended job."""
         self._progress.pop(job_id, None)
 
     def later(self, poll: Poll, seconds: float) -> None:
-        """Remember to ask again; written down for all at once by the next tick."""
+        """Remember to poll again; the next tick saves that for all jobs together."""
         self.unchanged[poll.read_at, round(seconds, 1)].append(poll.job_id)
 
     def take_unchanged(self) -> dict[tuple[datetime, float], list[UUID]]:
-        """Hand over what `later` has gathered."""
+        """Return what `later` has gathered, and forget it."""
         gathered, self.unchanged = dict(self.unchanged), defaultdict(list)
         return gathered

@@ -1,4 +1,4 @@
-"""How soon to ask about a job again. Pure; one for each endpoint.
+"""How soon to poll a job again. Pure; one for each endpoint.
 
 Where webhooks arrive, polling is only the safety net. Where they do not, it is an even
 sweep: every T seconds costs run time / T requests and tells the end T/2 late, and
@@ -24,13 +24,13 @@ OLD_SECONDS = (
 OLD_MAX_PAUSE = 10.0
 NOT_FOUND_PAUSE = 10.1  # three answers over at least twenty seconds
 TROUBLE_PAUSE = 3.0
-# Requests a second spent on all jobs of an endpoint together.
+# Requests a second for all jobs of an endpoint together.
 RATE_IF_RUNG, RATE_IF_RUNG_AND_MANY, RATE_IF_UNKNOWN = 2.0, 60.0, 8.0
 FEW = 20
 
 
 class Pace:
-    """Knows how well webhooks work here, how many jobs there are, how long they run."""
+    """Knows how reliably webhooks arrive, how many jobs there are, and how long they run."""
 
     def __init__(self, rung: list[bool], usual_low_seconds: float) -> None:
         self._rung = deque(rung, maxlen=SAMPLES)
@@ -40,18 +40,18 @@ class Pace:
         self.is_surely_unrung = False
 
     def learned(self, rung: list[bool]) -> None:
-        """Jobs have ended; for which of them did the doorbell ring?"""
+        """Learn from ended jobs whether their webhooks arrived."""
         self._rung.extend(rung)
 
     @property
     def webhooks(self) -> bool | None:
-        """Whether webhooks arrive here; None when nothing is known yet."""
+        """Whether webhooks arrive here; None while nothing is known."""
         if len(self._rung) >= ENOUGH:
             return sum(self._rung) * 2 >= len(self._rung)
         return False if self.is_surely_unrung else None
 
     def pause(self, poll: Poll, *, status: str) -> float:
-        """Return after how many seconds to ask about a job that is in `status`."""
+        """Return after how many seconds to poll a job that is in `status`."""
         floor = float(conf.POLL_FLOOR_SECONDS)
         if poll.cancel_requested_at or status == JobStatus.UNCONFIRMED:
             return floor
@@ -66,7 +66,7 @@ class Pace:
         return max(floor, self._sweep_pause(poll.started_at))
 
     def front_pause(self) -> float:
-        """Return after how many seconds to ask about the next job to start."""
+        """Return after how many seconds to poll the job that starts next."""
         floor = float(conf.POLL_FLOOR_SECONDS)
         return floor if self.webhooks is False else max(floor, self._rung_pause())
 

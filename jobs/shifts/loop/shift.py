@@ -37,7 +37,7 @@ KEEP_ALIVE_SECONDS = 1.5  # less than any server's, so no request meets a closin
 DRAIN_SECONDS = 4.0
 LOW_QUANTILE = 0.05
 LOSERS_AT_ONCE = 10
-# What this process has learned of each endpoint, from shift to shift.
+# What this process has learned about each endpoint, across shifts.
 _known: dict[int, EndpointState] = {}
 
 
@@ -63,7 +63,7 @@ class Shift:
         self.actions = Actions(self)
 
     async def run(self, seconds: float) -> None:
-        """Tick until the time is over, the lease is lost, or the process ends."""
+        """Tick until time is up, the lease is lost, or the process is asked to end."""
         until = self.clock.monotonic() + seconds
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
         try:
@@ -81,7 +81,7 @@ class Shift:
             self.in_db.close()
 
     def spawn(self, action: Coroutine[Any, Any, None]) -> None:
-        """Do something beside the ticks; its errors are its own."""
+        """Run an action beside the ticks; its errors do not stop them."""
         task = asyncio.create_task(self._guarded(action))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -109,7 +109,7 @@ class Shift:
             await self._stop_losers()
 
     async def _feed(self) -> None:
-        """Bring batches on, beside the ticks: the loop does not wait for them."""
+        """Advance batches beside the ticks; the loop does not wait for them."""
         try:
             await self.in_db(batches.feed)
         finally:
@@ -123,7 +123,7 @@ class Shift:
             self.spawn(self.actions.step(pk, unfinished_steps, self._busy))
 
     async def _stop_losers(self) -> None:
-        """Also where no job is left: the attempts go on, and cost."""
+        """Stop losing attempts even where no job is left: they still cost money."""
         for attempt in await self.in_db(attempts.unwanted, LOSERS_AT_ONCE):
             state = await self._state_of(attempt.job.endpoint)
             self.spawn(self.actions.stop_loser(state, attempt))
@@ -136,7 +136,7 @@ class Shift:
         return state
 
     async def _begin_state(self, endpoint: Endpoint) -> EndpointState:
-        """Go on with what this process knows of an endpoint, or begin to learn."""
+        """Return what this process knows about an endpoint, or a new, empty state."""
         await self.in_db(sync.time_out_overdue, endpoint)
         state = _known.get(endpoint.pk)
         is_other = state and state.endpoint.base_url != endpoint.base_url
@@ -182,7 +182,7 @@ class Shift:
             self.spawn(self.actions.send(state, job))
 
     async def alert(self, state: EndpointState, code: str) -> None:
-        """Raise or resolve what a state has found out."""
+        """Raise or resolve the alert that an answer calls for."""
         if code == OVER:
             await self.in_db(endpoints.mark_reachable, state.endpoint)
         elif code:
@@ -190,7 +190,7 @@ class Shift:
 
     # --- the end ----------------------------------------------------------------------
     async def _drain(self) -> None:
-        """Let actions end; what has not by then is found by its row."""
+        """Wait for actions to end. Whatever has not ended by then is found by its row."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
         for state in self._states.values():
