@@ -37,6 +37,8 @@ Json = dict[str, Any]
 class Refused(SlipwayError):
     """What Cortex refuses, with its own word for it."""
 
+    http_status = 400
+
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.code = f"batchapi.{kind}"

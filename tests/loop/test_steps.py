@@ -110,19 +110,21 @@ def test_an_answer_that_cannot_be_applied_counts_like_a_death(loop, monkeypatch)
 
 # --- poison goes alone ----------------------------------------------------------------
 class Company:
-    """Counts how many are at the database at once, if nothing keeps them apart."""
+    """Counts how many are at the database at once; waits until all who may be are."""
 
-    def __init__(self, loop):
+    def __init__(self, loop, at_once):
         self.now = self.most = 0
+        self.at_once = at_once
         self.really, loop.in_db = loop.in_db, self.in_db
 
     async def in_db(self, function, *args):
         self.now += 1
         self.most = max(self.most, self.now)
-        for _ in range(500):  # let the others come
-            if self.now == 3:
+        for _ in range(5000):
+            if self.most == self.at_once:
                 break
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)  # nobody else may come
         self.now -= 1
         return await self.really(function, *args)
 
@@ -131,7 +133,7 @@ class Company:
 def test_steps_go_together_unless_the_last_one_ended_a_process(
     unfinished_steps, at_once, loop
 ):
-    company = Company(loop)
+    company = Company(loop, at_once)
     jobs = [make_job("UNCONFIRMED") for _ in range(3)]
     loop.do_all(
         *((loop.actions.step, job.pk, unfinished_steps, {job.pk}) for job in jobs)
@@ -148,7 +150,7 @@ def test_answers_are_heard_together_unless_the_last_one_ended_a_process(
         make_job("IN_PROGRESS", unfinished_steps=unfinished_steps) for _ in range(3)
     ]
     polls = [due_poll(job) for job in jobs]
-    company = Company(loop)
+    company = Company(loop, at_once)
     loop.do_all(*((loop.actions.ask, loop.state, poll) for poll in polls))
     assert company.most == at_once
     assert Job.objects.filter(not_found_count=1).count() == 3

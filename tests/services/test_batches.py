@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
-from jobs.lib.errors import Conflict, InvalidInput, TooLarge
+from jobs.lib.errors import EndpointPaused, InvalidInput, TooLarge
 from jobs.models import Batch, BatchChunk, Job
 from jobs.services.batching import batch_inputs, batch_json, batches
 from jobs.services.lifecycle import release, retention
@@ -157,7 +157,7 @@ def test_too_many_items_or_a_paused_endpoint_are_refused(settings):
     make(2)
     with pytest.raises(TooLarge):
         make(3)
-    with pytest.raises(Conflict):
+    with pytest.raises(EndpointPaused):
         make_batch(
             [{}],
             endpoint=make_endpoint("off", is_active=False),

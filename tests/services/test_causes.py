@@ -105,7 +105,7 @@ SCENARIOS = {
     ),
     "out_of_memory by its code": (
         waiting(log=("worker exited with exit code 137",)),
-        "killed (137)",
+        "killed (exit code 137)",
         {"log": ()},
     ),
     "disk_full": (
@@ -191,7 +191,7 @@ SCENARIOS = {
     ),
     "paused": (
         Facts(at=NOW, is_active=False),
-        "it is paused here",
+        "is paused here",
         {"is_active": True},
     ),
     "worker_unfit": (
