@@ -85,7 +85,7 @@ MOVES: dict[tuple[JobStatus, JobStatus], frozenset[Actor]] = {
         (JobStatus.UNCONFIRMED, JobStatus.IN_QUEUE): {Actor.SYNC},
         (JobStatus.UNCONFIRMED, JobStatus.IN_PROGRESS): {Actor.SYNC},
         (JobStatus.UNCONFIRMED, JobStatus.FINALIZING): {Actor.SYNC},
-        (JobStatus.UNCONFIRMED, JobStatus.PENDING): {Actor.SWEEPER},
+        (JobStatus.UNCONFIRMED, JobStatus.PENDING): {Actor.SWEEPER, Actor.SYNC},
         (JobStatus.UNCONFIRMED, JobStatus.FAILED): {Actor.SWEEPER, Actor.SYNC},
         (JobStatus.UNCONFIRMED, JobStatus.CANCELLED): {Actor.SWEEPER, Actor.SYNC},
         (JobStatus.UNCONFIRMED, JobStatus.TIMED_OUT): {Actor.SYNC, Actor.SWEEPER},

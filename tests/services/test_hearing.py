@@ -9,6 +9,7 @@ from jobs.models import Alert, Attempt, Endpoint, Job
 from jobs.runpod import RemoteJob
 from jobs.runpod.errors import Busy, JobNotFound, NoAnswer, NotSent, Refused
 from jobs.services.lifecycle import sync
+from jobs.states import REMOTE, REMOTE_WORDS
 from tests import drive
 from tests.factories import make_endpoint, make_job
 from tests.fakes import ENDPOINT_NOT_FOUND
@@ -298,3 +299,46 @@ def test_deadlines_are_kept_some_at_a_time(monkeypatch):
     Attempt.objects.update(created_at=ago(3 * DAY))
     sync.time_out_overdue(job.endpoint)
     assert Job.objects.filter(status="TIMED_OUT").count() == 2
+
+
+# --- every word, wherever the job is ----------------------------------------------------
+ENDED_AS = {
+    "COMPLETED": "COMPLETED",
+    "FAILED": "FAILED",
+    "CANCELLED": "CANCELLED",
+    "TIMED_OUT": "TIMED_OUT",
+}
+
+
+@pytest.mark.parametrize("max_attempts", [1, 3])
+@pytest.mark.parametrize("is_cancelling", [False, True])
+@pytest.mark.parametrize("word", [*REMOTE_WORDS, "SOMETHING_NEW"])
+@pytest.mark.parametrize("status", sorted(REMOTE))
+def test_runpods_word_has_a_legal_move_from_wherever_it_may_have_the_job(
+    status, word, is_cancelling, max_attempts
+):
+    endpoint = make_endpoint(contract="plain", max_attempts=max_attempts)
+    cancel = {"cancel_requested_at": now()} if is_cancelling else {}
+    job = make_job(status, endpoint=endpoint, **cancel)
+    error = {"error": "worker lost"} if word in {"FAILED", "TIMED_OUT"} else {}
+    job = hear(job, status=word, output={"n": 1}, has_output=True, **error)
+    if word not in ENDED_AS:
+        assert job.status in REMOTE
+    elif is_cancelling and word == "FAILED":
+        assert job.status in {"CANCELLED", "FAILED"}
+    elif max_attempts > 1 and word == "FAILED":
+        assert job.status == "PENDING"
+    else:
+        assert job.status == ENDED_AS[word]
+
+
+@pytest.mark.parametrize("status", sorted(REMOTE))
+@pytest.mark.parametrize(("max_attempts", "end"), [(1, "FAILED"), (3, "PENDING")])
+def test_a_workers_failure_is_tried_again_wherever_its_job_is(
+    status, max_attempts, end
+):
+    job = make_job(status, endpoint=make_endpoint(max_attempts=max_attempts))
+    failure = {"code": "worker_error", "message": "CUDA error", "retryable": True}
+    job.attempts.update(manifest=manifest(error=failure))
+    assert sync.apply_manifest(job)
+    assert reread(job).status == end
