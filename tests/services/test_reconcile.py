@@ -90,8 +90,8 @@ def test_a_doubt_about_a_job_to_be_cancelled_cancels_it(on_unknown):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"on_unknown": "hold"}, "does not allow to send it twice"),
-        ({"max_attempts": 1}, "as often as this endpoint allows"),
+        ({"on_unknown": "hold"}, "does not allow sending it twice"),
+        ({"max_attempts": 1}, "this endpoint allows no more attempts"),
     ],
 )
 def test_a_job_that_may_not_be_sent_again_fails_and_a_person_decides(fields, words):

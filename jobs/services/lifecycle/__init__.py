@@ -1,1 +1,1 @@
-"""One job from its creation to its end, and how it looks to people and programs. Nothing about several jobs together."""
+"""A single job from creation to end, and how people and programs see it."""

@@ -18,25 +18,25 @@ def find(pk: str) -> Attempt:
     try:
         id = UUID(pk)
     except ValueError:
-        raise NotFound("There is no such attempt.") from None
+        raise NotFound("This attempt does not exist.") from None
     attempt = Attempt.objects.select_related("job__endpoint").filter(pk=id).first()
     if attempt is None:
-        raise NotFound("There is no such attempt.")
+        raise NotFound("This attempt does not exist.")
     return attempt
 
 
 def claim(attempt: Attempt, *, worker_id: str, runpod_id: str) -> None:
-    """Let a worker begin. Raise `Conflict` when there is nothing left to do.
+    """Let a worker start. Raise `Conflict` when no work is left to do.
 
-    A redelivered attempt may be claimed again, by the same or another worker. The claim
-    also proves that RunPod has the job, and under which id.
+    RunPod may redeliver an attempt, so the same or another worker may claim it again.
+    The claim also proves that RunPod has the job, and gives us RunPod's id.
     """
     job = attempt.job
     if attempt.number != job.attempt_no or job.has_ended:
         _stop_late(attempt, runpod_id)
-        raise Conflict("This attempt is over; nothing is left to do.", code="over")
+        raise Conflict("This attempt has ended; no work is left to do.", code="over")
     if attempt.manifest is not None:
-        raise Conflict("This attempt has its result already.", code="done")
+        raise Conflict("This attempt already has its result.", code="done")
     changes: dict[str, Any] = {"claimed_at": now(), "worker_id": worker_id[:128]}
     if runpod_id and not attempt.runpod_id:
         changes["runpod_id"] = runpod_id[:128]
@@ -48,11 +48,11 @@ def claim(attempt: Attempt, *, worker_id: str, runpod_id: str) -> None:
 def fresh_links(attempt: Attempt) -> dict[str, str]:
     """Return {field: new link} for a worker whose links expired; raise `Conflict`.
 
-    Only while it works: a token is no key to files for ever.
+    Works only while the attempt is active: its token must not open files forever.
     """
     job = attempt.job
     if attempt.number != job.attempt_no or job.has_ended:
-        raise Conflict("This attempt is over; nothing is left to do.", code="over")
+        raise Conflict("This attempt has ended; no work is left to do.", code="over")
     return inputs.fresh_links(job)
 
 
@@ -69,10 +69,10 @@ def report_progress(attempt: Attempt, progress: dict[str, Any]) -> bool:
 
 
 def finish(attempt: Attempt, manifest: dict[str, Any]) -> bool:
-    """Take the manifest. The first one stands; return False for any later one.
+    """Store the manifest. Only the first one counts; return False for any later one.
 
-    A worker that was stopped says “cancelled”. If nobody here asked for that, its
-    backend did, and the backend's word says why.
+    A stopped worker reports “cancelled”. If we did not ask for that, the backend did,
+    and its own answer gives the reason.
     """
     error = manifest.get("error") or {}
     if error.get("code") == "cancelled" and not attempt.job.cancel_requested_at:
@@ -89,9 +89,10 @@ def finish(attempt: Attempt, manifest: dict[str, Any]) -> bool:
 def ring(rung: Mapping[UUID, Callable[[], str]]) -> set[UUID]:
     """RunPod's webhook arrived for these attempts: have the loop poll their jobs now.
 
-    {attempt: what tells the id that the caller claims RunPod has given it}. That is only
-    used where we have none, to ask RunPod itself, whose answer decides. Return those
-    that exist. Three queries for any number; rows are not loaded, they may be megabytes.
+    `rung` is {attempt: function that returns the RunPod id the caller claims}. That id
+    is used only where we have none, and only to ask RunPod, whose answer decides.
+    Return the attempts that exist. Three queries for any number, plus two for each
+    unknown id; rows are not loaded, they may be megabytes.
     """
     attempts = Attempt.objects.filter(pk__in=rung)
     rows = list(attempts.values_list("pk", "job_id", "runpod_id"))
@@ -112,7 +113,7 @@ def _learn_id(pk: UUID, runpod_id: str) -> None:
 
 
 def unwanted(limit: int) -> list[Attempt]:
-    """Return attempts that lost and that RunPod must be told to stop."""
+    """Return attempts that lost to another one and that RunPod must stop."""
     attempts = Attempt.objects.filter(is_unwanted=True).exclude(runpod_id="")
     return list(attempts.select_related("job__endpoint")[:limit])
 
@@ -123,7 +124,7 @@ def stopped(attempt: Attempt) -> None:
 
 
 def _stop_late(attempt: Attempt, runpod_id: str) -> None:
-    """A lost attempt turned up: remember its id, so that RunPod is told to stop it."""
+    """A lost attempt turned up: store its id, so that RunPod can be told to stop it."""
     unknown = Attempt.objects.filter(pk=attempt.pk, runpod_id="")
     if runpod_id:
         unknown.update(runpod_id=runpod_id[:128], is_unwanted=True)

@@ -1,4 +1,4 @@
-"""What a batch handler gets beside its payload, in the words of Cortex's Batch API (v0.35)."""
+"""What a batch handler gets besides its payload, as in Cortex's Batch API (v0.35)."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ Json = dict[str, Any]
 KIND = "BatchAPI"
 # The field of an input that holds the items of one job.
 PAYLOAD = "payload"
-# What was submitted under this name is kept in the batch's metadata and shown again.
+# The batch's metadata stores the value submitted under this name and returns it.
 LETTERS = "sqs_dead_letter_queue"
 
 
 def merged(base: Json, winner: Json) -> Json:
-    """Return `base` with `winner` in it: objects key by key, all else is replaced."""
+    """Merge `winner` into `base`: objects key by key; other values are replaced."""
     combined = dict(base)
     for key, value in winner.items():
         before = combined.get(key)
@@ -28,7 +28,7 @@ def merged(base: Json, winner: Json) -> Json:
 def job_spec(batch: Batch) -> Json:
     """Return what Cortex calls the job: the batch as it was submitted.
 
-    `total_batch_count` is null until all items have been read: work begins before.
+    `total_batch_count` is null until all items are read, because work starts earlier.
     """
     return {
         "job_id": str(batch.pk),
@@ -46,15 +46,15 @@ def job_spec(batch: Batch) -> Json:
 
 
 def of(job: Job) -> Json:
-    """Return what a batch handler needs to know beside its payload.
+    """Return the batch fields that a batch handler needs besides its payload.
 
-    The job that comes when all items have ended has an empty payload.
+    The completion job, which runs after all items have ended, has an empty payload.
     """
     batch = job.batch
     if batch is None:
         return {}
     if batch.endpoint_id == job.endpoint_id:
-        batch.endpoint = job.endpoint  # which is there already
+        batch.endpoint = job.endpoint  # already loaded
     return {
         "id": str(job.pk),
         "config": merged(batch.endpoint.config, batch.config),

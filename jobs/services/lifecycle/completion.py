@@ -1,4 +1,4 @@
-"""Checking what a worker says it made, before a job may be called completed."""
+"""Verify what a worker says it produced before the job is marked completed."""
 
 import logging
 from datetime import timedelta
@@ -21,10 +21,10 @@ STORE_PAUSE_SECONDS = 60
 
 
 def collect(job: Job, attempt: Attempt | None = None) -> None:
-    """End a FINALIZING job: COMPLETED if its files are there and match, else FAILED.
+    """End a FINALIZING job: COMPLETED if its files exist and match, else FAILED.
 
-    `attempt` is its current one, where the caller has it. Where files have to be fetched
-    first, that is nudged and not waited for.
+    Callers that have the current attempt pass it as `attempt`. If files must be fetched
+    first, a task is nudged to do that and this function does not wait.
     """
     attempt = attempt or job.attempts.get(number=job.attempt_no)
     failpoint("collect.begin", job.metadata.get("mark"))
@@ -39,9 +39,9 @@ def collect(job: Job, attempt: Attempt | None = None) -> None:
 
 
 def fetch(job: Job) -> None:
-    """Save or check files where that may take minutes, then end the job.
+    """Save or check files, which may take minutes, then end the job.
 
-    While that goes on, the loop is kept from asking for it again.
+    Meanwhile the lease keeps the loop from requesting it again.
     """
     again = partial(job.look_again_in, conf.STEP_LEASE_SECONDS)
     with Lease.held(f"collect-{job.pk.hex}", on_renewal=again) as lease:
@@ -67,7 +67,7 @@ def _fetch(job: Job, lease: HeldLease) -> None:
 
 
 def _settle_in_bucket(job: Job, attempt: Attempt, lease: HeldLease) -> None:
-    """Compare what a worker sent to the bucket with its manifest."""
+    """Compare what a worker uploaded to the bucket with its manifest."""
     manifest: dict[str, Any] = attempt.manifest or {}
     stored = {artifact.name: artifact for artifact in attempt.artifacts.all()}
     for file in manifest["files"]:
@@ -85,7 +85,7 @@ def of_job(job: Job) -> list[Artifact]:
     """Return the artifacts of a completed job, in the order of its manifest."""
     if job.status != JobStatus.COMPLETED:
         return []
-    # `.all()` throughout, so that a list may prefetch attempts and artifacts.
+    # Use `.all()` throughout, so that lists can prefetch attempts and artifacts.
     for attempt in job.attempts.all():
         if attempt.number != job.attempt_no:
             continue
@@ -124,9 +124,9 @@ def _collect_manifest(job: Job, attempt: Attempt) -> None:
 def _mismatch(file: dict[str, Any], artifact: Artifact | None) -> str:
     name = file["name"]
     if artifact is None:
-        return f"The worker names {name}, which it never delivered."
+        return f"The manifest names {name}, but the worker never uploaded it."
     if (artifact.size, artifact.sha256) != (file["size"], file["sha256"]):
-        return f"{name} is not the file the worker describes."
+        return f"{name} does not match the worker's manifest."
     if artifact.store == LOCAL and local().size(artifact.key) != artifact.size:
         return f"{name} is damaged in our storage."
     return ""

@@ -1,4 +1,4 @@
-"""Code that runs an endpoint, ready to be copied: curl, the command, Python, JavaScript."""
+"""Ready-to-copy code that runs an endpoint: curl, command line, Python, JavaScript."""
 
 import json
 import shlex
@@ -20,7 +20,7 @@ class Example:
 
 
 def examples(endpoint: Endpoint, base: str) -> list[Example]:
-    """Return ways to run an endpoint of the server at `base`."""
+    """Return examples that run an endpoint of the server at `base`."""
     input = _input(endpoint)
     snippets = [
         Example("curl", _curl(endpoint, base, input)),
@@ -34,7 +34,7 @@ def examples(endpoint: Endpoint, base: str) -> list[Example]:
 
 
 def _input(endpoint: Endpoint) -> dict[str, Any]:
-    """Return an input that fits the schema: its example, or something for each field."""
+    """Return an input that fits the schema: its example plus a value for each field."""
     properties = endpoint.input_schema.get("properties", {})
     required = endpoint.input_schema.get("required", [])
     example = dict(endpoint.example_input)

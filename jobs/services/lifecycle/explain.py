@@ -19,14 +19,14 @@ STEPS = (
 CANCELLED = {
     Reason.USER: "This job was cancelled on request.",
     Reason.PURGED: "The operator emptied this endpoint's queue before a worker took "
-    "the job. Nothing ran; run it again when you like.",
+    "the job. Nothing ran; run it again whenever you like.",
     Reason.NOT_FOUND: "RunPod no longer knows this job, and it left no result. Run it "
     "again.",
-    Reason.ENDPOINT_NOT_FOUND: "RunPod no longer knows this endpoint, as after a "
-    "negative account balance. The operator has to check the balance, or recreate the "
-    "endpoint; then run the job again.",
+    Reason.ENDPOINT_NOT_FOUND: "RunPod no longer knows this endpoint. This happens "
+    "when the account balance is negative. The operator must check the balance or "
+    "recreate the endpoint; then run the job again.",
 }
-# Causes that say less than the job's own place in the queue.
+# Causes that say less than the job's position in the queue.
 SAY_NOTHING_NEW = {"unknown", "busy", "window_full", "paused"}
 PATIENCE = timedelta(seconds=10)
 ELSEWHERE = "The job was cancelled at RunPod, outside Slipway. Run it again."
@@ -34,7 +34,7 @@ ELSEWHERE = "The job was cancelled at RunPod, outside Slipway. Run it again."
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the way, for the rail on the page."""
+    """One step of a job's progress bar on the page."""
 
     title: str
     is_done: bool
@@ -42,7 +42,7 @@ class Step:
 
 
 def steps(job: Job) -> list[Step]:
-    """Return the steps with the current one marked; all done once completed."""
+    """Return the steps with the current one marked; all are done when completed."""
     current = next((n for n, (_, held) in enumerate(STEPS) if job.status in held), None)
     if current is None:
         is_done = job.status == JobStatus.COMPLETED
@@ -56,23 +56,23 @@ def steps(job: Job) -> list[Step]:
 def sentence(job: Job) -> str:
     """Return one sentence on what is happening, or an empty string."""
     if job.cancel_requested_at and not job.has_ended:
-        return "Cancelling: waiting until the worker has really stopped."
+        return "Cancelling: waiting until the worker has stopped."
     where = "RunPod" if job.endpoint.kind == Endpoint.Kind.RUNPOD else "the local queue"
     if job.status in QUEUED:
         return _why_waiting(job, where)
     texts = {
         JobStatus.SUBMITTING: f"Being handed to {where}.",
         JobStatus.UNCONFIRMED: f"{where[0].upper()}{where[1:]} did not confirm that it has the "
-        "job. Looking for proof before anything is sent again.",
-        JobStatus.FINALIZING: "Checking and saving the result before calling it done.",
-        JobStatus.TIMED_OUT: "The job reached its time limit before it was done.",
+        "job. Looking for proof before it is sent again.",
+        JobStatus.FINALIZING: "Checking and saving the result.",
+        JobStatus.TIMED_OUT: "The job reached its time limit before it finished.",
         JobStatus.CANCELLED: why_cancelled(job),
     }
     return texts.get(JobStatus(job.status), "")
 
 
 def why_cancelled(job: Job) -> str:
-    """Return why a cancelled job was, and what to do; empty in any other status."""
+    """Return why a job was cancelled and what to do; empty for any other status."""
     if job.status != JobStatus.CANCELLED:
         return ""
     return CANCELLED[Reason(job.reason)] if job.reason else ELSEWHERE

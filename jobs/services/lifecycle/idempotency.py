@@ -1,4 +1,4 @@
-"""The same request twice is one job (IETF draft-ietf-httpapi-idempotency-key-header)."""
+"""Repeat a request, get one job (IETF draft-ietf-httpapi-idempotency-key-header)."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ MAX_LENGTH = 255
 
 
 def read(header: str) -> str:
-    """Return the key, given bare or as a quoted string; raise `Malformed`."""
+    """Return the key, sent bare or as a quoted string; raise `Malformed`."""
     key = header.strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
@@ -36,11 +36,12 @@ def fingerprint(method: str, path: str, body: bytes) -> str:
 def once(
     owner: Any, key: str, fingerprint: str, work: Callable[[], Any]
 ) -> tuple[Any, bool]:
-    """Return (answer, whether it is that of an earlier request).
+    """Return (answer, whether it comes from an earlier request).
 
-    `work` runs in the transaction that writes the key: when it raises, both are undone
-    and the request may be repeated. Two at once wait for each other. Raise
-    `InvalidInput` for another request, `Conflict` while the first one is running.
+    `work` runs in the transaction that writes the key: if it raises, both are undone
+    and the client may repeat the request. Two simultaneous requests wait for each
+    other. Raise `InvalidInput` if the key belongs to another request, `Conflict` while
+    the first runs.
     """
     old = now() - timedelta(seconds=conf.IDEMPOTENCY_SECONDS)
     mine = IdempotencyKey.objects.filter(owner=owner, key=key)
@@ -54,14 +55,16 @@ def once(
             row.save(update_fields=["answer"])
             return row.answer, False
     if row.fingerprint != fingerprint:
-        text = "This Idempotency-Key was used for another request. Use a new one."
+        text = "This Idempotency-Key was used for a different request. Use a new one."
         raise InvalidInput(Problem("", text, "idempotency_mismatch"))
     if row.answer is None:
-        raise Conflict("The first request with this key is running.", code="running")
+        raise Conflict(
+            "The first request with this key is still running.", code="running"
+        )
     return row.answer, True
 
 
 def sweep() -> None:
-    """Forget keys that are a day old."""
+    """Delete keys that are older than a day."""
     old = now() - timedelta(seconds=conf.IDEMPOTENCY_SECONDS)
     IdempotencyKey.objects.filter(created_at__lt=old).delete()

@@ -1,6 +1,6 @@
 """A job's input: checked when the job is created, turned into links when it is sent.
 
-In `input`, a field that takes a file accepts `"upload:<id>"` or an http(s) URL.
+In `input`, a file field accepts `"upload:<id>"` or an http(s) URL.
 """
 
 import json
@@ -37,15 +37,15 @@ _WORDS = {
 def check(endpoint: Endpoint, input: Any, files: Mapping[UUID, Upload]) -> None:
     """Raise `InvalidInput` naming every mistake in `input`, or `TooLarge`.
 
-    `files` has those of `references.files_of`; others do not exist.
+    `files` comes from `references.files_of`; any other upload does not exist.
     """
     if not isinstance(input, dict):
         raise InvalidInput(Problem("/input", "Send an object.", "type"))
     if not input and endpoint.contract == Endpoint.Contract.PLAIN:
-        text = "Send at least one field: RunPod drops an empty input."
+        text = "Send at least one field: RunPod discards an empty input."
         raise InvalidInput(Problem("/input", text, "required"))
     check_storable(input)
-    # RunPod takes 10 MB; each file becomes a link, which is longer than its name.
+    # RunPod accepts 10 MB; a link replaces each file and is longer than its name.
     size = len(json.dumps(input)) + LINK_BYTES * len(references.uploads_of(input))
     if size > conf.INPUT_MAX_BYTES:
         raise TooLarge("The input is larger than 8 MiB; send large data as an upload.")
@@ -55,7 +55,7 @@ def check(endpoint: Endpoint, input: Any, files: Mapping[UUID, Upload]) -> None:
         for problem in _problems(error)
     ]
     problems += [
-        Problem(f"/input/{name}", "This name is ours.", "reserved")
+        Problem(f"/input/{name}", "This name is reserved.", "reserved")
         for name in OURS
         if name in input
     ]
@@ -71,12 +71,12 @@ def check(endpoint: Endpoint, input: Any, files: Mapping[UUID, Upload]) -> None:
 
 
 def check_storable(input: Any) -> None:
-    """Raise `InvalidInput` for what a database would not take."""
+    """Raise `InvalidInput` for values that the database cannot store."""
     clean_json.check(input, "/input")
 
 
 def for_people(input: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Return (name, value) pairs with the names of uploads in place of their ids."""
+    """Return (name, value) pairs with file names in place of upload ids."""
     names = {
         f"upload:{upload.pk}": upload.filename
         for upload in Upload.objects.filter(pk__in=references.uploads_of(input))
@@ -88,7 +88,7 @@ def for_people(input: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def for_backend(job: Job, attempt: Attempt) -> dict[str, Any]:
-    """Return the input as the worker gets it: links for files, and our envelope."""
+    """Return the input as the worker gets it: links to files, and our envelope."""
     lives = _lives(job)
     uploads = Upload.objects.in_bulk(references.uploads_of(job.input))
     input = _linked(job, uploads, lives)
@@ -124,7 +124,7 @@ def fresh_links(job: Job) -> dict[str, str]:
 
 
 def _lives(job: Job) -> timedelta:
-    """Return how long links must be good: the longest queue, the work, and a margin."""
+    """Return how long links stay valid: the longest queue, the work and a margin."""
     execution = job.endpoint.execution_timeout_seconds
     seconds = conf.QUEUE_SECONDS + execution + conf.LINK_MARGIN_SECONDS
     return timedelta(seconds=seconds)
@@ -168,7 +168,7 @@ def _file_problem(
         text = bucket_sources.refusal(value)
         return Problem(pointer, text, "file") if text else None
     if not re.match(r"^https?://[^\s/@]+(/\S*)?$", value):
-        text = "Give an uploaded file (upload:<id>) or an http(s):// address."
+        text = "Give an uploaded file (upload:<id>) or an http(s):// URL."
         return Problem(pointer, text, "file")
     return None
 
@@ -176,11 +176,11 @@ def _file_problem(
 def upload_problem(upload: Upload | None, accept: list[str]) -> str:
     """Return why `upload` cannot be this input, or an empty string."""
     if upload is None:
-        return "There is no such upload. Upload the file again."
+        return "This upload does not exist. Upload the file again."
     if upload.status == Upload.Status.REJECTED:
         return upload.problem or "This upload was rejected. Upload the file again."
     if not upload.is_whole:
-        return "This upload is not finished yet. Wait for it, or resume it."
+        return "This upload is not complete yet. Wait for it, or resume it."
     if upload.size == 0:
         return f"{upload.filename} is empty. Choose another file."
     if accept and not content_types.is_any(upload.content_type, accept):
@@ -220,15 +220,15 @@ def _problems(error: ValidationError) -> list[Problem]:
         "maximum": lambda: f"Must be at most {value}.",
         "exclusiveMinimum": lambda: f"Must be more than {value}.",
         "exclusiveMaximum": lambda: f"Must be less than {value}.",
-        "maxLength": lambda: f"At most {value} characters.",
-        "minLength": lambda: f"At least {value} characters.",
+        "maxLength": lambda: f"Use at most {value} characters.",
+        "minLength": lambda: f"Use at least {value} characters.",
     }
     text = texts[rule]() if rule in texts else error.message[:200]
     return [Problem(pointer, text, rule)]
 
 
 def _missing(error: ValidationError, pointer: str) -> list[Problem]:
-    # jsonschema reports one error for each missing name and quotes the name first.
+    # jsonschema reports one error per missing name and quotes the name first.
     name = error.message.split("'")[1]
     return [Problem(f"{pointer}/{name}", "This field is required.", "required")]
 
@@ -246,7 +246,9 @@ def _unknown(error: ValidationError, pointer: str) -> list[Problem]:
         near = get_close_matches(name, known, n=1)
         hint = f"Did you mean “{near[0]}”?" if near else f"Known: {', '.join(known)}."
         problems.append(
-            Problem(f"{pointer}/{name}", f"There is no such field. {hint}", "unknown")
+            Problem(
+                f"{pointer}/{name}", f"This field does not exist. {hint}", "unknown"
+            )
         )
     return problems
 

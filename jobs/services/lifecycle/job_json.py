@@ -1,6 +1,7 @@
-"""How a job looks in JSON: to programs, in live events, in webhooks.
+"""The JSON form of a job: for programs, live events and webhooks.
 
-`base` is how the reader reaches us, like "https://slipway.example"; no slash at its end.
+`base` is the URL at which the reader reaches us, such as "https://slipway.example",
+without a trailing slash.
 """
 
 from functools import cache
@@ -18,16 +19,16 @@ from jobs.states import JobStatus
 
 Json = dict[str, Any]
 NO_PROGRESS: Json = {"fraction": None, "message": "", "stage": "", "seq": 0}
-# What job_json reads beside the row and its endpoint: for prefetch_related.
+# What job_json reads besides the row and its endpoint: for prefetch_related.
 PREFETCHED = ("attempts__artifacts",)
 
 
 def job_json(
     job: Job, *, base: str = settings.PUBLIC_URL, position: int | None = None
 ) -> Json:
-    """Return a job, at its `position` in the queue."""
+    """Return a job as JSON; `position` is its place in the queue."""
     url = f"{base}{_paths()[0]}{job.pk}"
-    # Until the first attempt there is nothing to look for.
+    # Without an attempt, skip the query.
     attempts = list(job.attempts.all()) if job.attempt_no else []
     files = completion.of_job(job) if attempts else []
     return {
@@ -75,7 +76,7 @@ def _urls(url: str, page: str) -> dict[str, str]:
 
 @cache
 def _paths() -> tuple[str, str]:
-    """Return where jobs are in the API and on pages; looked up once."""
+    """Return the URL prefixes of jobs in the API and on pages; computed once."""
     placeholder = UUID(int=0)
     return (
         reverse("api:read_job", kwargs={"job_id": placeholder}).removesuffix(

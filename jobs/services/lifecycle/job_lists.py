@@ -1,4 +1,4 @@
-"""Jobs by the page: flat memory, however large what went in and came out."""
+"""Pages of jobs in constant memory, however large their inputs and outputs are."""
 
 from collections.abc import Collection
 from typing import Any
@@ -14,9 +14,10 @@ from jobs.services.lifecycle.job_json import Json, job_json
 def jobs_json(
     jobs: Collection[Job], *, base: str, positions: dict[UUID, int]
 ) -> list[Json]:
-    """Return jobs that were read `in_brief`, with what is not too large of them.
+    """Return jobs that were read `in_brief`, with those values that are small enough.
 
-    `left_out` names what is: read the job itself for that. Two queries for any number.
+    `left_out` names the omitted fields; read the single job to get them. This takes two
+    queries for any number of jobs.
     """
     inputs = _small("input", [job.pk for job in jobs])
     outputs = _small("output", [job.pk for job in jobs])
@@ -31,7 +32,7 @@ def jobs_json(
 
 
 def _small(field: str, pks: list[UUID]) -> dict[UUID, Any]:
-    """Return the values of a column that are missing or small."""
+    """Return a column's values, for rows where it is null or small."""
     rows = Job.objects.filter(pk__in=pks).annotate(bytes=TextBytes(field))
     small = rows.filter(Q(bytes__lte=AT_MOST) | Q(**{f"{field}__isnull": True}))
     return dict(small.values_list("pk", field))

@@ -21,7 +21,7 @@ from jobs.services.money import budgets
 from jobs.states import HANDED_OVER, WAITING, Actor, JobStatus, Reason
 
 ROUGHLY = 1000
-# RunPod's queue is first in, first out; then come ours, by priority and turn.
+# RunPod's queue comes first, in order of arrival; then held jobs by priority and turn.
 ORDER = (
     "is_held",
     Case(When(status=JobStatus.PENDING, then="priority"), default=0),
@@ -43,10 +43,10 @@ def create(
     webhook_events: list[str] | None = None,
     api_key_id: int | None = None,
 ) -> Job:
-    """Accept a job. It is submitted in the background, never by the caller.
+    """Accept a job. The loop submits it in the background, never the caller.
 
-    Raise `InvalidInput`, `TooLarge`, `BudgetSpent`, or `Conflict` when the endpoint takes
-    no jobs.
+    Raise `InvalidInput`, `TooLarge`, `BudgetSpent`, or `Conflict` when the endpoint
+    accepts no jobs.
     """
     if not endpoint.is_active:
         raise EndpointPaused(f"{endpoint.title} takes no new jobs now.")
@@ -75,8 +75,8 @@ def create(
 def write(jobs: Sequence[Job]) -> dict[UUID, set[UUID]]:
     """Insert new jobs, each with its first event and the uploads that its input names.
 
-    Return {job id: uploads that are no longer there}, for the jobs that lack some. Call it
-    in a transaction.
+    Return {job id: deleted uploads} for the jobs that name any. Call it in a
+    transaction.
     """
     Job.objects.bulk_create(jobs)
     JobEvent.objects.bulk_create(
@@ -96,9 +96,10 @@ def write(jobs: Sequence[Job]) -> dict[UUID, set[UUID]]:
 
 
 def request_cancel(job: Job) -> bool:
-    """Cancel a held job at once; ask for the end of one that the backend has.
+    """Cancel a held job immediately; request cancellation of one that the backend has.
 
-    Return False when the job had ended or was asked before: that changes nothing.
+    Return False if the job has ended or its cancellation is already requested: nothing
+    changes then.
     """
     if job.status == JobStatus.PENDING and job.advance(
         JobStatus.CANCELLED, by=Actor.USER, reason=Reason.USER
@@ -114,10 +115,10 @@ def request_cancel(job: Job) -> bool:
 
 
 def move_to(job: Job, endpoint: Endpoint) -> bool:
-    """Move a held job to another endpoint; False where it is not held any more.
+    """Move a held job to another endpoint; return False if it is no longer held.
 
-    Raise `InvalidInput` where that would not take its input, `Conflict` where it takes no
-    jobs. One that RunPod has must be cancelled and run again there instead.
+    Raise `InvalidInput` if that endpoint would refuse the input, `Conflict` if it
+    accepts no jobs. To move a job that RunPod has, cancel it and run it again there.
     """
     if not endpoint.is_active:
         raise EndpointPaused(f"{endpoint.title} takes no new jobs.")
@@ -130,7 +131,7 @@ def move_to(job: Job, endpoint: Endpoint) -> bool:
 
 
 def run_again(job: Job, *, owner: Any, api_key_id: int | None = None) -> Job:
-    """Create a new job with the same input; `source_job` says where it comes from."""
+    """Create a new job with the same input; `source_job` records the original."""
     with transaction.atomic():
         again = create(
             owner=owner,
@@ -144,13 +145,14 @@ def run_again(job: Job, *, owner: Any, api_key_id: int | None = None) -> Job:
             webhook_events=job.webhook_events,
         )
         if job.batch_id and PAYLOAD in job.input:
-            # Its handler needs the batch's config; the batch does not count it.
+            # The handler needs the batch's config, but the batch must not count the
+            # job.
             Job.objects.filter(pk=again.pk).update(batch=job.batch_id, is_replaced=True)
     return again
 
 
 def queue_positions(jobs: list[Job]) -> dict[UUID, int]:
-    """Return {job id: position} for those of `jobs` that wait, in one query."""
+    """Return {job id: position} for those of `jobs` that are waiting, in one query."""
     waiting = [job for job in jobs if job.status in WAITING]
     if not waiting:
         return {}
@@ -159,7 +161,7 @@ def queue_positions(jobs: list[Job]) -> dict[UUID, int]:
         is_held=Case(When(status=JobStatus.PENDING, then=1), default=0),
         position=Window(RowNumber(), partition_by="endpoint_id", order_by=ORDER),
     )
-    # A filter on the queryset would count only among what it leaves.
+    # A filter on the queryset would rank only the filtered rows.
     sql, params = (
         ranked.order_by().values_list("id", "position").query.sql_with_params()
     )
@@ -175,10 +177,11 @@ def queue_positions(jobs: list[Job]) -> dict[UUID, int]:
 
 
 def queue_position(job: Job, *, is_rough: bool = False) -> int | None:
-    """Return how many jobs of the endpoint start first, plus one; None once started.
+    """Return the job's position in its queue, counted from 1; None once it has started.
 
-    Counts, where `queue_positions` ranks: that would sort all who wait for one of them.
-    `is_rough`: None, too, where more than a thousand are ahead; that costs less.
+    This counts where `queue_positions` ranks: ranking would sort the whole queue for
+    one job. With `is_rough`, also return None if more than a thousand jobs are ahead;
+    that is cheaper.
     """
     if job.status not in WAITING:
         return None

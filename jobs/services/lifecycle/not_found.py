@@ -1,8 +1,8 @@
 """What a 404 for a job means, and when to believe it.
 
-RunPod answers 404 for purged, expired and lost jobs, for some minutes even for living
+RunPod answers 404 for purged, expired and lost jobs, for some minutes even for running
 ones (an incident of September 2026), and for every job of an endpoint it has switched
-off. A manifest in our storage wins over all of them; the caller looks for it first.
+off. A manifest in our storage overrides all of them; the caller checks for one first.
 """
 
 from datetime import timedelta
@@ -16,7 +16,7 @@ from jobs.states import Actor, JobStatus, Reason
 
 
 def note(job: Job, attempt: Attempt, reason: Reason) -> None:
-    """Count one 404; end the job once it is certain."""
+    """Count one 404; end the job once enough of them confirm it."""
     if was_purged(job, attempt) and job.status == JobStatus.IN_QUEUE:
         job.advance(JobStatus.CANCELLED, by=Actor.SYNC, reason=Reason.PURGED)
         return
@@ -36,7 +36,7 @@ def _end(job: Job, attempt: Attempt, reason: Reason) -> None:
     if job.cancel_requested_at:
         reason = Reason.USER
     elif reason == Reason.NOT_FOUND and _is_past_ttl(job, attempt):
-        text = "RunPod deleted the job when its time to live was over."
+        text = "RunPod deleted the job because its time to live was over."
         job.advance(
             JobStatus.TIMED_OUT, by=Actor.SYNC, error_code="ttl", error_message=text
         )

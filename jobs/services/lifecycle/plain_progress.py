@@ -1,8 +1,8 @@
 """Progress of third-party handlers: whatever they post while a job runs.
 
 RunPod shows the last `progress_update` as `output` of a running job (runpod-python
-`rp_progress.py`). It may be any JSON, come late, twice or backwards; it is shown,
-numbered by us, and never taken for a result.
+`rp_progress.py`). It may be any JSON and may come late, twice or out of order. We
+number and show it, and never treat it as a result.
 """
 
 import math
@@ -16,9 +16,9 @@ _MESSAGES = ("message", "status", "detail", "text")
 
 
 def newer(old: dict[str, Any], output: Any) -> dict[str, Any] | None:
-    """Return the progress to show after `output`, or None when it says nothing new.
+    """Return the progress to show after `output`, or None if nothing changed.
 
-    A fraction never falls within an attempt.
+    A fraction never decreases within an attempt.
     """
     fraction, message, stage = _read(clean_json.mended(output))
     before = old.get("fraction")
@@ -35,7 +35,7 @@ def newer(old: dict[str, Any], output: Any) -> dict[str, Any] | None:
 
 
 def _read(output: Any) -> tuple[float | None, str, str]:
-    """Return (fraction, message, stage) of anything."""
+    """Return (fraction, message, stage) of any JSON value."""
     if not isinstance(output, dict):
         number = _fraction(output, is_percent=None)
         return number, "" if number is not None else _text(output), ""

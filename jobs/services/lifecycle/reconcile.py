@@ -1,7 +1,7 @@
-"""The steps of the loop that need no remote call, one for each status.
+"""The loop's steps that need no remote call, one for each status.
 
-`jobs.shifts.loop` takes the others: it sends held jobs (`release`, `submission`) and asks about
-those that RunPod has (`tracking`, `sync`).
+`jobs.shifts.loop` does the rest: it sends held jobs (`release`, `submission`) and polls
+the jobs that RunPod has (`tracking`, `sync`).
 """
 
 from collections.abc import Collection
@@ -18,8 +18,8 @@ from jobs.states import Actor, JobStatus, Reason
 
 POISON = {
     "error_code": "poison",
-    "error_message": "Three times in a row, working on this job ended the process that "
-    "did it. It was stopped to protect the other jobs.",
+    "error_message": "Working on this job crashed the process three times in a row. "
+    "Slipway stopped the job to protect the others.",
 }
 
 
@@ -31,7 +31,7 @@ def begin_step(job: Job) -> bool:
     # A claim counts as one unfinished step, but nothing has died of it yet.
     deaths = job.unfinished_steps - (job.status == JobStatus.SUBMITTING)
     if deaths >= conf.MAX_TAKES:
-        # From SUBMITTING the way leads through UNCONFIRMED, which the next look takes.
+        # SUBMITTING cannot fail directly: go to UNCONFIRMED, which the next step ends.
         to = (
             JobStatus.UNCONFIRMED
             if job.status == JobStatus.SUBMITTING
@@ -56,7 +56,7 @@ def leave_step(job: Job) -> None:
 
 
 def step(job: Job) -> None:
-    """Take the step `job` needs now. Safe at any time, any number of times."""
+    """Take the step that `job` needs now. Safe to repeat at any time."""
     if sync.apply_manifest(job):
         return
     match job.status:
@@ -69,10 +69,10 @@ def step(job: Job) -> None:
 
 
 def doubt_if_lost(job: Job) -> None:
-    """Doubt a job whose submitter has been silent longer than any request may take.
+    """Doubt a job whose submitter was silent longer than any request may take.
 
-    That is no death: the process that claimed the job still holds the lease, or the next
-    shift would have doubted the job already.
+    This counts as no crash: the process that claimed the job still holds the lease.
+    Otherwise the next shift would have called `doubt_orphans` already.
     """
     lost_at = job.moved_at + timedelta(seconds=conf.SUBMITTING_LOST_SECONDS)
     if lost_at <= now():
@@ -112,14 +112,14 @@ def give_up_proof(job: Job) -> None:
     elif job.endpoint.on_unknown == Endpoint.OnUnknown.HOLD:
         _fail(
             job,
-            "RunPod never confirmed the job, and this endpoint does not allow to send "
+            "RunPod never confirmed the job, and this endpoint does not allow sending "
             "it twice. It may have run.",
         )
     elif job.attempts.count() >= job.endpoint.max_attempts:
         _fail(
             job,
-            "RunPod never confirmed the last attempt, and the job was sent as often as "
-            "this endpoint allows. It may have run.",
+            "RunPod never confirmed the last attempt, and this endpoint allows no more "
+            "attempts. It may have run.",
         )
     else:
         job.advance(

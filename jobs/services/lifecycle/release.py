@@ -1,8 +1,8 @@
-"""Which held job goes next: owners take turns, and RunPod holds only so many.
+"""Which held job goes next: owners take turns, and RunPod holds a limited number.
 
-A job's `turn` is given when it is created: one after its owner's last, but never before
-the turn the endpoint is at. Ordering by it is round robin without any bookkeeping
-(start-time fair queueing).
+A job gets its `turn` when it is created: one after its owner's last turn, but never
+before the endpoint's current turn. Ordering by it gives round robin without any
+bookkeeping (start-time fair queueing).
 """
 
 from collections.abc import Collection
@@ -26,12 +26,13 @@ def next_turn(endpoint: Endpoint, owner: Any, priority: int) -> int:
     """Return the turn of a new job."""
     parameters = {"endpoint": endpoint.pk, "owner": owner.pk, "priority": priority}
     ((current, last),) = _TURNS.values(**parameters)
-    # Where the owner waits, the endpoint is at that owner's last turn at most.
+    # If the owner has held jobs, the endpoint's current turn is not past their last
+    # one.
     return current or 0 if last is None else last + 1
 
 
 def _turns(endpoint: int, owner: int, priority: int) -> QuerySet[Endpoint, Any]:
-    """Return the turn that an endpoint is at, and the last one of an owner there."""
+    """Return an endpoint's current turn, and the owner's last turn there."""
     held = Job.objects.filter(
         endpoint=endpoint, status=JobStatus.PENDING, priority=priority
     )
@@ -46,9 +47,9 @@ _TURNS = Prepared(_turns, endpoint=(-1, -2), owner=(-3, -4), priority=(-5, -6))
 
 
 def room(endpoint: Endpoint, *, workers: int) -> int | None:
-    """Return how many more jobs RunPod may be given; None means any number.
+    """Return how many more jobs RunPod may be given; None means no limit.
 
-    `workers` is how many the backend says it has now.
+    `workers` is the number of workers the backend reports now.
     """
     most = endpoints.release_window(endpoint, workers=workers)
     if most is None:

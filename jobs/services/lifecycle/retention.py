@@ -1,7 +1,7 @@
 """How long jobs and their files are kept, and how they are deleted.
 
 Mark, delete the files, delete the rows: each step may be repeated after a crash, and no
-row goes before its files. A file that another job still needs stays.
+row is deleted before its files. A file that another job still needs stays.
 """
 
 import logging
@@ -23,7 +23,7 @@ AGED = Q(deleting_at=None, is_kept=False)
 
 
 def until(job: Job) -> datetime | None:
-    """Return when a job and its files will be deleted; None for never, or not yet known."""
+    """Return when a job and its files are deleted; None for never or not yet known."""
     days = _days_of(job)
     if job.is_kept or not days or job.finished_at is None:
         return None
@@ -31,7 +31,7 @@ def until(job: Job) -> datetime | None:
 
 
 def inputs_until(job: Job) -> datetime | None:
-    """Return when the files of its input will be deleted, if that is earlier."""
+    """Return when the files of its input are deleted, if that is earlier."""
     days = _days(job.endpoint, "inputs")
     if job.is_kept or not days or job.finished_at is None or not job.uploads.exists():
         return None
@@ -55,7 +55,7 @@ def delete_now(job: Job) -> None:
 
 
 def sweep() -> None:
-    """Do some of what is due. A failing file is tried again by the next sweep."""
+    """Delete a portion of what is due. The next sweep retries files that fail."""
     for endpoint in Endpoint.objects.all():
         _mark_old(endpoint)
         _expire_inputs(endpoint)
@@ -129,6 +129,6 @@ def _days_of(job: Job) -> int:
 
 
 def _days(endpoint: Endpoint, kind: str) -> int:
-    """Return the days that `inputs`, `results` or `failed` are kept; 0 for ever."""
+    """Return the days to keep `inputs`, `results` or `failed`; 0 means forever."""
     own = getattr(endpoint, f"keep_{kind}_days")
     return int(getattr(conf, f"KEEP_{kind.upper()}_DAYS") if own is None else own)

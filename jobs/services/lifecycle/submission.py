@@ -1,8 +1,8 @@
 """Handing a job to its backend, at most once for each attempt.
 
-The attempt is written and committed before the request leaves, so whatever dies, the
-row says that something may have been sent. `prepare` writes it; the loop sends what
-`prepare` returns; `heard` records what came of it.
+The attempt is committed before the request leaves. Whatever crashes, the row says that
+the job may have been sent. `prepare` writes the attempt; the loop sends what `prepare`
+returns; `heard` records the outcome.
 """
 
 import logging
@@ -99,27 +99,27 @@ def _claim(job: Job) -> Attempt | None:
         )
         here = Job.objects.filter(pk=job.pk, endpoint=job.endpoint_id)
         if not moved or not here.exists():
-            # Another was first, or an operator has moved it to another endpoint.
+            # Another process claimed it, or an operator moved it to another endpoint.
             transaction.set_rollback(True)
             return None
         return job.attempts.create(number=number)
 
 
 def _problem(sending: Sending, uploads: Any) -> tuple[str, str] | None:
-    """Return (code, message) when this job can never be sent as it is."""
+    """Return (code, message) if this job can never be sent."""
     job = sending.job
     by_pk = {upload.pk: upload for upload in uploads}
     for pk in references.uploads_of(job.input):
         upload = by_pk.get(pk)
         if upload is None or upload.status != Upload.Status.READY:
             text = inputs.upload_problem(upload, [])
-            return "input_unavailable", text or "An input file is gone."
+            return "input_unavailable", text or "An input file was deleted."
     if not job.endpoint.client_key:
         name = "_".join(filter(None, ["RUNPOD_API_KEY", job.endpoint.key_name]))
         return "no_runpod_key", f"The operator has not set {name} for this endpoint."
     body = run_body(sending.input, sending.policy, sending.webhook)
     if len(body.encode()) > RUN_MAX_BYTES:
-        return "too_large", "The input is over RunPod's limit of 10 MiB."
+        return "too_large", "The input is larger than RunPod's limit of 10 MiB."
     return None
 
 
@@ -167,14 +167,14 @@ def _endpoint_not_found(job: Job, attempt: Attempt) -> None:
 
 
 def _pause(error: Busy | NotSent) -> float:
-    """Return after how many seconds to try again."""
+    """Return how many seconds to wait before trying again."""
     if isinstance(error, NotSent):
         return NOT_SENT_PAUSE_SECONDS
     return error.retry_after or BUSY_PAUSE_SECONDS
 
 
 def policy_of(endpoint: Endpoint) -> dict[str, int]:
-    """Return RunPod's policy in milliseconds."""
+    """Return RunPod's policy, in milliseconds."""
     return {
         "executionTimeout": endpoint.execution_timeout_seconds * 1000,
         "ttl": endpoints.ttl_seconds(endpoint) * 1000,
@@ -182,7 +182,7 @@ def policy_of(endpoint: Endpoint) -> dict[str, int]:
 
 
 def doorbell_url(job: Job, attempt: Attempt) -> str:
-    """Return the webhook for RunPod: it only makes us look at the job."""
+    """Return the webhook for RunPod: it only makes us poll the job."""
     is_local = job.endpoint.kind == Endpoint.Kind.LOCAL
     base = settings.INTERNAL_URL if is_local else settings.PUBLIC_URL
     lives = timedelta(milliseconds=policy_of(job.endpoint)["ttl"])
@@ -192,7 +192,7 @@ def doorbell_url(job: Job, attempt: Attempt) -> str:
 
 
 def _try_later(job: Job, attempt: Attempt, seconds: float) -> None:
-    """Nothing was accepted: the attempt never happened."""
+    """Hold the job again: RunPod accepted nothing, so the attempt is deleted."""
     due_at = now() + timedelta(seconds=seconds)
     if job.advance(JobStatus.PENDING, by=Actor.SUBMITTER, due_at=due_at):
         attempt.delete()

@@ -1,7 +1,7 @@
-"""Bringing a job in line with its backend's word, or with its worker's manifest.
+"""Update a job from its backend's answer, or from its worker's manifest.
 
-Late or repeated news changes nothing: everything goes through `Job.advance`. RunPod is
-heard for the current attempt only; a result is taken from whichever attempt has one.
+Late or repeated news changes nothing: every change goes through `Job.advance`. RunPod's
+answers count for the current attempt only; a result counts from any attempt.
 """
 
 import json
@@ -33,12 +33,12 @@ ERROR_MAX = 4000
 # Every attempt ends like this until somebody changes the input or a limit.
 CERTAIN = ("invalid_input", "input_unavailable", "too_large")
 OVERDUE_AT_ONCE = 500
-# Errors of the platform, not of the job: another attempt may well succeed.
+# Errors of the platform, not of the job: another attempt may succeed.
 _LOST = ("job timed out after", "worker lost")
 
 
 def heard(job: Job, attempt: Attempt, outcome: RemoteJob | RunPodError) -> None:
-    """Apply what a GET /status brought. A manifest of ours comes first."""
+    """Apply the outcome of a GET /status. A manifest in our storage comes first."""
     failpoint("sync.heard", job.metadata.get("mark"))
     if apply_manifest(job):
         return
@@ -53,11 +53,11 @@ def heard(job: Job, attempt: Attempt, outcome: RemoteJob | RunPodError) -> None:
         case Refused() if outcome.status in alerts.OF_STATUS:
             alerts.raise_alert(job.endpoint, alerts.OF_STATUS[outcome.status])
         case _:
-            pass  # unknown for now: never an end
+            pass  # unknown for now: never ends the job
 
 
 def apply(job: Job, attempt: Attempt, remote: RemoteJob) -> None:
-    """Apply the backend's word."""
+    """Apply the backend's answer."""
     _record(attempt, remote)
     if job.status not in REMOTE:
         return
@@ -75,7 +75,7 @@ def apply(job: Job, attempt: Attempt, remote: RemoteJob) -> None:
 
 
 def _show_progress(job: Job, output: Any) -> None:
-    """Show what a running handler posted, unless our own handler reports for itself."""
+    """Show what a running handler posted, unless our own handler reports progress."""
     if job.endpoint.contract == Endpoint.Contract.SLIPWAY:
         return
     progress = plain_progress.newer(job.progress, output)
@@ -120,10 +120,10 @@ def _who_cancelled(job: Job, attempt: Attempt) -> str:
 
 
 def apply_manifest(job: Job) -> bool:
-    """Finish the job from a worker's manifest, if there is one.
+    """Finish the job from a worker's manifest, if it has one.
 
-    The first result wins, also that of an earlier attempt that was given up for lost:
-    then RunPod is told to stop the others.
+    The first result wins, even from an earlier attempt that was given up as lost.
+    RunPod is then told to stop the other attempts.
     """
     if (
         job.status not in AWAITING_RESULT
@@ -152,7 +152,7 @@ def _win(job: Job, attempt: Attempt) -> bool:
 
 
 def move_on(job: Job, to: JobStatus) -> bool:
-    """Move between queue and worker, remembering when the work began."""
+    """Move the job between queue and worker; record when the work began."""
     changes = {}
     if to == JobStatus.IN_PROGRESS and job.started_at is None:
         changes["started_at"] = now()
@@ -160,7 +160,7 @@ def move_on(job: Job, to: JobStatus) -> bool:
 
 
 def fail(job: Job, attempt: Attempt, code: str, message: str, retryable: bool) -> None:  # noqa: FBT001 - a field of the worker's error, in the manifest's order
-    """End the job as FAILED, or let another attempt try."""
+    """End the job as FAILED, or allow another attempt."""
     if job.cancel_requested_at and (code == "cancelled" or retryable):
         # The work has stopped, as requested.
         job.advance(JobStatus.CANCELLED, by=Actor.SYNC, reason=Reason.USER)
@@ -185,9 +185,9 @@ def fail(job: Job, attempt: Attempt, code: str, message: str, retryable: bool) -
 def _max_attempts(job: Job, code: str, *, retryable: bool) -> int:
     """Return how many attempts a job that failed like this may have.
 
-    Where a batch says it, whatever went wrong is tried again, unless that is certain
-    to go wrong again.
-    Not so what comes when all items have ended: that may have done half of its work.
+    A batch with its own limit retries every error, except one that is certain to occur
+    again. Its completion job is not retried that way: it may have done half of its
+    work.
     """
     if job.batch_id and job.batch_index is not None:
         limits = Batch.objects.filter(pk=job.batch_id).values_list("max_attempts")
@@ -200,7 +200,7 @@ def _max_attempts(job: Job, code: str, *, retryable: bool) -> int:
 def time_out_overdue(endpoint: Endpoint) -> None:
     """End jobs past every deadline for which the backend has reported no end.
 
-    Whatever it answers, or if it answers at all: an accepted job ends.
+    This ensures that every accepted job ends, whatever the backend answers.
     """
     lived = now() - timedelta(seconds=endpoints.ttl_seconds(endpoint))
     overdue = Attempt.objects.filter(
@@ -232,7 +232,7 @@ def _record(attempt: Attempt, remote: RemoteJob) -> None:
 
 
 def _error_of(remote: RemoteJob) -> tuple[str, str, bool]:
-    """Return (code, message, retryable) of a FAILED job, without its traceback and secrets.
+    """Return (code, message, retryable) of a FAILED job, without traceback and secrets.
 
     A handler that raises sends a JSON text with error_type, error_message and
     error_traceback inside `error` (runpod-python rp_job.py).

@@ -126,7 +126,7 @@ def is_news(
 
 
 def counts(endpoint: Endpoint) -> dict[str, int]:
-    """Return {status: jobs} of the jobs that the endpoint's backend may have."""
+    """Return {status: number of jobs} for jobs that the endpoint's backend may have."""
     jobs = Job.objects.filter(endpoint=endpoint, status__in=AT_BACKEND)
     rows = jobs.order_by().values_list("status").annotate(Count("pk"))
     return dict(rows)
@@ -177,8 +177,8 @@ def wait_after_move(pk: UUID, seconds: float) -> None:
 def wait_after_submission(pk: UUID, seconds: float) -> None:
     """Set the first poll of a job that the backend has accepted.
 
-    At once where the doorbell rang while its answer was still on the way: a job may be
-    done before we have read that it was accepted.
+    Poll immediately if the doorbell rang before we read the answer to /run: a job may
+    be done before we know that it was accepted.
     """
     current = Attempt.objects.filter(job=OuterRef("pk"), number=OuterRef("attempt_no"))
     has_rung = When(Exists(current.filter(rung_at__isnull=False)), then=Value(now()))
