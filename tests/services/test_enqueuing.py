@@ -226,7 +226,7 @@ def test_a_source_that_cannot_be_read_is_given_up_and_says_so(settings, monkeypa
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.ndjson", b"\n \n", "There are no items in it."),
+        ("a.ndjson", b"\n \n", "The source contains no items."),
         ("a.csv", b"a,,b\n1,2,3\n", "Column 2 has no name"),
         ("a.json", b'[{"a": 1}, oops]', "Not JSON after 11 bytes"),
     ],

@@ -1,4 +1,4 @@
-"""Items that come with a request: all of them are accepted, or none."""
+"""Items that come with a request: either all are accepted or none."""
 
 from typing import Any
 
@@ -23,11 +23,11 @@ def inputs_of(
     common: Json | None = None,
     field: str = "",
 ) -> list[Any]:
-    """Return the inputs of the jobs that `items` become; `common` is what all have.
+    """Return the inputs of the jobs for `items`; `common` is merged into each of them.
 
-    An item that is a text is for `field`.
+    An item that is plain text becomes the value of `field`.
 
-    Raise `InvalidInput` with the place of every mistake, `TooLarge` or `Conflict`.
+    Raise `InvalidInput` with the position of every mistake, `TooLarge` or `Conflict`.
     """
     check_endpoint(endpoint)
     most = conf.BATCH_MAX_ITEMS
@@ -76,7 +76,7 @@ def _check(
 
 
 def _place(index: int, pointer: str, size: int | None) -> str:
-    """Return where an item stands in the request, from its place in a job's input."""
+    """Return an item's pointer in the request, from a pointer in a job's input."""
     rest = pointer.removeprefix("/input")
     if not size:
         return f"/items/{index}{rest}"

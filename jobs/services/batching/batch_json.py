@@ -1,6 +1,7 @@
-"""How a batch looks: counted from its jobs, for pages, programs and webhooks.
+"""The JSON form of a batch, counted from its jobs: for pages, programs and webhooks.
 
-`base` is how the reader reaches us, like "https://slipway.example"; no slash at its end.
+`base` is the URL at which the reader reaches us, such as "https://slipway.example",
+without a trailing slash.
 """
 
 from collections import Counter
@@ -26,7 +27,7 @@ GROUPS = 20
 
 @dataclass(frozen=True)
 class FailureGroup:
-    """Failed items with messages that differ in names and numbers only."""
+    """Failed items whose messages differ only in names and numbers."""
 
     code: str
     signature: str
@@ -36,23 +37,23 @@ class FailureGroup:
 
     @property
     def text(self) -> str:
-        """What to show of the message: what all have in common, if there are several."""
+        """The message to show: the common part if there are several items."""
         return self.signature if self.number > 1 and self.signature else self.example
 
     @property
     def condition(self) -> dict[str, str]:
-        """Which jobs belong to it."""
+        """The filter for its jobs."""
         return {"error_code": self.code, "error_signature": self.signature}
 
     @property
     def is_retryable(self) -> bool:
-        """Whether running them again may help."""
+        """Whether running the items again may help."""
         return self.code != BAD_ITEM
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast items end, and when the last one will at this rate."""
+    """How fast items end, and when the last one ends at this rate."""
 
     per_minute: float
     run_seconds: float | None
@@ -60,7 +61,7 @@ class Speed:
 
 
 def counts(batches: list[Batch]) -> dict[Any, Counter[str]]:
-    """Return {batch id: how many items are where}, in one query for all."""
+    """Return {batch id: number of items by kind}, in one query for all batches."""
     by_batch: dict[Any, Counter[str]] = {
         one.pk: Counter(waiting=one.total - one.next_index) for one in batches
     }
@@ -69,7 +70,7 @@ def counts(batches: list[Batch]) -> dict[Any, Counter[str]]:
         by_batch[pk][_kind(status)] += count
     for one in batches:
         counted = by_batch[one.pk]
-        # Items may have become jobs since the row was read.
+        # Items may have become jobs since the batch row was read.
         counted["waiting"] -= max(
             0, min(counted["waiting"], counted.total() - one.total)
         )

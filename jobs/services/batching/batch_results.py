@@ -1,6 +1,6 @@
-"""All results of a batch as one download: JSON lines, or a zip of its files.
+"""All results of a batch in one download: JSON lines, or a zip of its files.
 
-Everything is written while it is read, so memory does not depend on the batch.
+The download is streamed, so memory use does not depend on the size of the batch.
 """
 
 import zipfile
@@ -20,14 +20,14 @@ from jobs.storage import StoreError, store
 
 AT_ONCE = 50  # an input may be 8 MiB
 SHOWN = ("id", "status", "input", "output", "outputs", "error", "metadata")
-# Each file costs half a kilobyte of memory: a zip ends with a list of what is in it.
+# Each file costs half a kilobyte of memory, because a zip ends with its directory.
 MAX_FILES = 100_000
 ONLY_FAILED = Q(status__in=FAILURES)
 ZIP64_BYTES = 2**31
 
 
 def lines(batch: Batch, *, base: str, only: Q | None = None) -> Iterator[bytes]:
-    """Yield one line of JSON for each item that is a job, in the order of the items."""
+    """Yield one line of JSON for each item that became a job, in item order."""
     for jobs in _jobs(batch, only or Q()):
         yield b"".join(_line(job, base) for job in jobs)
 
@@ -39,11 +39,11 @@ def _line(job: Job, base: str) -> bytes:
 
 
 def check_archive(batch: Batch) -> None:
-    """Raise `TooLarge` where there are too many files for one zip."""
+    """Raise `TooLarge` if the batch has too many files for one zip."""
     count = Artifact.objects.filter(attempt__job__batch=batch).count()
     if count > MAX_FILES:
         text = f"{count:,} files; a zip takes {MAX_FILES:,}."
-        raise TooLarge(f"{text} results.ndjson has a link to each of them.")
+        raise TooLarge(f"{text} results.ndjson has a link to each file.")
 
 
 def archive(batch: Batch, *, base: str) -> Iterator[bytes]:
@@ -118,14 +118,14 @@ class _Sink:
         """Do nothing: there is no file."""
 
     def take(self) -> bytes:
-        """Return what was written since the last time."""
+        """Return what was written since the last call."""
         taken = b"".join(self._held)
         self._held.clear()
         return taken
 
 
 def _jobs(batch: Batch, only: Q) -> Iterator[list[Job]]:
-    """Yield the jobs that stand for items, some at a time, in their order."""
+    """Yield the jobs that stand for items, in item order, some at a time."""
     rows: Any = batch.jobs.filter(only, is_replaced=False, deleting_at=None)
     rows = rows.with_endpoint().prefetch_related(*PREFETCHED)
     after = -1

@@ -1,8 +1,8 @@
-"""Batches: accept many items, make jobs of them a few at a time, end when all have ended.
+"""Batches: accept many items, make jobs of them a few at a time, end after the last.
 
-Only as many items are jobs as may be on their way, so a batch of any size costs the
-queue, and everybody else in it, the same. `feed` may be repeated and may die at any
-line: the next item and its job are written together.
+Only a limited number of items are jobs at a time, so a batch of any size puts the same
+load on the queue and its other users. `feed` may be repeated and may die at any line:
+the next item and its job are written in one transaction.
 """
 
 import logging
@@ -47,7 +47,7 @@ class Options:
     has_completion: bool = False
 
     def fields(self) -> Json:
-        """Return them as fields of a `Batch`."""
+        """Return the options as fields of a `Batch`."""
         fields = dict(vars(self))
         workers = fields.pop("workers")
         return {**fields, "in_flight": in_flight(workers)}
@@ -55,7 +55,7 @@ class Options:
 
 @dataclass(frozen=True)
 class _Row:
-    """An item that becomes a job; with a `problem`, one that has failed."""
+    """An item to turn into a job; with a `problem`, into a failed one."""
 
     index: int
     input: Any
@@ -74,9 +74,9 @@ def create(
     source: Json | None = None,
     api_key_id: int | None = None,
 ) -> Batch:
-    """Accept a batch: `items` of `batch_inputs.inputs_of`, or a `source` of `item_sources.check`.
+    """Accept a batch. The next `feed` makes its first jobs.
 
-    Its first jobs are made by the next `feed`.
+    Pass `items` from `batch_inputs.inputs_of`, or a `source` from `item_sources.check`.
     """
     batch_inputs.check_endpoint(endpoint)
     items = items or []
@@ -118,7 +118,7 @@ def feed() -> None:
         try:
             _bring_on(batch)
         except Exception:
-            logger.exception("batch=%s cannot go on", batch.pk)  # the others can
+            logger.exception("batch=%s cannot go on", batch.pk)  # try the others
 
 
 def _bring_on(batch: Batch) -> None:
@@ -153,7 +153,7 @@ def _make_jobs(batch: Batch) -> None:
     with transaction.atomic():
         here = Batch.objects.filter(pk=batch.pk, next_index=start)
         if not here.filter(cancel_requested_at=None).update(next_index=after):
-            return  # somebody else was first
+            return  # another process was first
         _write(batch, rows)
         if after == chunk.first_index + len(chunk.items):
             chunk.delete()
@@ -228,9 +228,9 @@ def _cancel_some(batch: Batch) -> None:
 def retry_failed(batch: Batch, only: dict[str, str] | None = None) -> int:
     """Run the items without a result again, or those of one `FailureGroup`.
 
-    Return how many: the first ones at once, the rest as there is room. A cancelled batch
-    goes on with the items that it had not begun, and without its time limit. Items that
-    are no usable input stay as they are.
+    Return how many: the first ones start immediately, the rest as there is room. A
+    cancelled batch also continues with the items it had not started, without its time
+    limit. Items with unusable input stay as they are.
     """
     with transaction.atomic():
         here = _locked(batch)
@@ -262,7 +262,7 @@ def _retry_some(batch: Batch) -> None:
         here = _locked(batch).filter(retry_requested_at=batch.retry_requested_at)
         failed = _to_retry(batch).select_related("endpoint").order_by("batch_index")
         if not here.exists():
-            return  # somebody else was first
+            return  # another process was first
         jobs = list(failed[:room])
         if len(jobs) < room:
             here.update(retry_requested_at=None)
@@ -276,13 +276,13 @@ def _retry_some(batch: Batch) -> None:
 
 
 def _room(batch: Batch) -> int:
-    """Return how many more of its jobs may be on their way."""
+    """Return how many more jobs of the batch may be active."""
     active = batch.jobs.filter(status__in=ACTIVE, is_replaced=False).count()
     return batch.in_flight - active
 
 
 def _reopen(here: QuerySet[Batch], *, has_items: bool) -> None:
-    """Have the loop go on with a batch; what came after its items only if that failed."""
+    """Open a batch again; repeat its completion job only if that one failed."""
     batch = here.select_related("completion").get()
     again = batch.completion and batch.completion.status in NOT_COMPLETED
     goes_on = batch.cancel_requested_at is not None
@@ -297,12 +297,12 @@ def _reopen(here: QuerySet[Batch], *, has_items: bool) -> None:
 
 # --- end ------------------------------------------------------------------------------
 def _end_if_done(batch: Batch) -> None:
-    """End a batch whose jobs all have; its webhooks are told once."""
+    """End a batch whose jobs have all ended, and announce that once."""
     if batch.jobs.filter(status__in=ACTIVE).exists():
         return
     with transaction.atomic():
         here = _locked(batch).filter(next_index=batch.next_index, ended_at=None)
-        # Once more: somebody may have run failed items again since.
+        # Check again under the lock: failed items may have been run again since.
         if batch.jobs.filter(status__in=ACTIVE).exists():
             return
         batch.refresh_from_db()
@@ -326,9 +326,10 @@ def _wants_completion(batch: Batch) -> bool:
 
 
 def _complete(batch: Batch) -> None:
-    """Make the one job that comes after all items; the batch's row is locked.
+    """Make the completion job, which runs after all items; the batch's row is locked.
 
-    It counts as no item, and an empty payload tells it from all others.
+    It does not count as an item. Its empty payload distinguishes it from all other
+    jobs.
     """
     job = Job(
         owner=batch.owner,
@@ -345,7 +346,7 @@ def _complete(batch: Batch) -> None:
 
 
 def _locked(batch: Batch) -> QuerySet[Batch]:
-    """Return the batch's row, which nobody else changes until the transaction ends."""
+    """Return the batch's row, locked until the transaction ends."""
     here = Batch.objects.filter(pk=batch.pk)
     here.select_for_update().get()
     return here

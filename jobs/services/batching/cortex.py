@@ -1,4 +1,4 @@
-"""Batches in the words of Cortex's Batch API (v0.35), for handlers and programs made for it."""
+"""Batches in the terms of Cortex's Batch API (v0.35), for its handlers and clients."""
 
 from collections import Counter
 from typing import Any
@@ -14,10 +14,10 @@ Json = dict[str, Any]
 
 
 def job_status(batch: Batch) -> Json:
-    """Return what GET /batch/<api>?jobID= says of a batch, and what Cortex never told.
+    """Return what Cortex's GET /batch/<api>?jobID= returns, and some fields it lacks.
 
-    As in Cortex `batch_metrics.failed` counts failed attempts; `failed_batches` counts
-    those that have no result.
+    As in Cortex, `batch_metrics.failed` counts failed attempts; `failed_batches` counts
+    batches without a result.
     """
     counted = batch_json.counts([batch])[batch.pk]
     failed = _failed_attempts(batch)
@@ -71,7 +71,7 @@ def _failed_attempts(batch: Batch) -> int:
 
 
 def _average(batch: Batch) -> float | None:
-    """Return seconds of a batch's work, over those that succeeded."""
+    """Return the average run time in seconds of the batches that succeeded."""
     done = batch.jobs.filter(status=JobStatus.COMPLETED, batch_index__isnull=False)
     average = done.aggregate(seconds=Avg(F("finished_at") - F("started_at")))["seconds"]
     return None if average is None else round(average.total_seconds(), 3)

@@ -1,8 +1,8 @@
-"""Reading the items of a batch from where they are, some at a time.
+"""Read the items of a batch from their source, some at a time.
 
-What has been read is kept in chunks, with the place where reading goes on: both in one
-transaction, so a reader may die at any line. Jobs are made of the first chunks while the
-last ones are being read; memory does not depend on the size of the source.
+Items are stored in chunks together with the read position, in one transaction, so a
+reader may die at any line. Jobs are made from the first chunks while later ones are
+still being read. Memory use does not depend on the size of the source.
 """
 
 import logging
@@ -40,7 +40,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Chunk:
-    """Inputs of jobs that were read, what is wrong with some, and where to go on."""
+    """Job inputs that were read, the problems of some, and where to continue."""
 
     items: list[Any] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
@@ -57,24 +57,24 @@ class Chunk:
 
     @property
     def usable(self) -> list[Any]:
-        """The inputs with nothing wrong: only these may hold on to files."""
+        """The inputs without problems: only these may keep uploads from expiring."""
         numbered = enumerate(self.items)
         return [input for at, input in numbered if str(at) not in self.problems]
 
     @property
     def is_full(self) -> bool:
-        """Whether the next input belongs to the next chunk."""
+        """Whether the next input belongs in the next chunk."""
         return len(self.items) >= CHUNK_ITEMS or self.size >= CHUNK_BYTES
 
 
 def begin(batch: Batch) -> None:
-    """Have a new batch read; its source stays until that is done."""
+    """Start reading a new batch; keep its source file until that is done."""
     _source_file(batch).update(expires_at=None)
     nudge.enqueue(batch.pk)
 
 
 def go_on_if_due(batch: Batch) -> None:
-    """Have a batch read that nobody seems to read."""
+    """Nudge the reader of a batch if its last reader seems to have stopped."""
     at = now()
     if batch.enqueued_at or not batch.enqueue_due_at or batch.enqueue_due_at > at:
         return
@@ -84,7 +84,7 @@ def go_on_if_due(batch: Batch) -> None:
 
 
 def enqueue(pk: UUID) -> None:
-    """Read some of a batch's items, unless somebody else does."""
+    """Read some of a batch's items, unless another process does."""
     here = Batch.objects.filter(pk=pk, enqueued_at=None, cancel_requested_at=None)
 
     def keep() -> None:
@@ -97,7 +97,7 @@ def enqueue(pk: UUID) -> None:
 
 
 def _try(batch: Batch, lease: HeldLease) -> None:
-    # First, so that a source that kills its reader is given up, too.
+    # Count first, so that a source that crashes its reader is given up as well.
     row = Batch.objects.filter(pk=batch.pk)
     row.update(enqueue_tries=F("enqueue_tries") + 1)
     if batch.enqueue_tries >= conf.BATCH_READ_TRIES:
@@ -108,7 +108,7 @@ def _try(batch: Batch, lease: HeldLease) -> None:
     except Unreadable as error:
         _end(batch, str(error))
     except StoreError as error:
-        logger.warning("batch=%s is read on later: %s", batch.pk, error)
+        logger.warning("batch=%s will be read later: %s", batch.pk, error)
         due = now() + timedelta(seconds=conf.BATCH_READ_PAUSE_SECONDS)
         row.update(enqueue_error=str(error)[:500], enqueue_due_at=due)
     else:
@@ -117,17 +117,17 @@ def _try(batch: Batch, lease: HeldLease) -> None:
 
 
 def _read(batch: Batch, lease: HeldLease) -> bool:
-    """Read for some seconds; return whether nothing is left to do."""
+    """Read for some seconds; return whether reading is finished."""
     until = time.monotonic() + TASK_SECONDS
     source, cursor = batch.source, batch.cursor
     items = item_sources.read(source, cursor, batch.endpoint, lease.keep)
     for chunk in chunks(batch, items):
         lease.keep()
         if not _add(batch, chunk):
-            return True  # cancelled, or somebody else was first
+            return True  # cancelled, or another reader was first
         if time.monotonic() > until:
             return False
-    _end(batch, "" if batch.total else "There are no items in it.")
+    _end(batch, "" if batch.total else "The source contains no items.")
     return True
 
 
@@ -141,7 +141,7 @@ def chunks(batch: Batch, items: Iterable[Item]) -> Iterator[Chunk]:
                 yield _checked(batch, chunk)
                 chunk = Chunk()
     except (Unreadable, StoreError):
-        # What was read before counts.
+        # Keep what was read before the error.
         if chunk.items:
             yield _checked(batch, chunk)
         raise
@@ -150,7 +150,7 @@ def chunks(batch: Batch, items: Iterable[Item]) -> Iterator[Chunk]:
 
 
 def _inputs(batch: Batch, items: Iterable[Item]) -> Iterator[tuple[Any, Json, str]]:
-    """Yield (input, cursor, problem) of each job."""
+    """Yield (input, cursor, problem) for each job."""
     return _grouped(batch, items) if batch.batch_size else _single(batch, items)
 
 
@@ -167,7 +167,8 @@ def _grouped(batch: Batch, items: Iterable[Item]) -> Iterator[tuple[Any, Json, s
     group: list[Item] = []
     try:
         for item in items:
-            # Before a bad item, too: no job may come after what its cursor has passed.
+            # End the group before a bad item too: the item's cursor would skip the group
+            # if the reader died next.
             if group and (item.problem or len(group) == batch.batch_size):
                 yield _payload(batch, group)
                 group = []
@@ -190,14 +191,14 @@ def _payload(batch: Batch, group: list[Item]) -> tuple[Any, Json, str]:
 
 
 def _kept(value: Any, batch: Batch) -> Json:
-    """Return what is kept of an item that cannot be an input, for people to see."""
+    """Return what to store of an item that cannot be an input, for people to see."""
     if batch.batch_size:
         return {PAYLOAD: [str(value)[:TEXT_KEPT]]}
     return value if isinstance(value, dict) else {"text": str(value)[:TEXT_KEPT]}
 
 
 def _checked(batch: Batch, chunk: Chunk) -> Chunk:
-    """Find what is wrong with the inputs of a chunk; what cannot be stored is cut."""
+    """Record the problems of a chunk's inputs; cut those that cannot be stored."""
     endpoint: Endpoint = batch.endpoint
     files = references.files_of(chunk.items, owner=batch.owner)
     for at, input in enumerate(chunk.items):
@@ -219,7 +220,7 @@ def _checked(batch: Batch, chunk: Chunk) -> Chunk:
 
 
 def _storable(input: Any, batch: Batch) -> Any:
-    """Return an input as it was, unless a database would not take it."""
+    """Return an input unchanged, unless the database cannot store it."""
     try:
         inputs.check_storable(input)
     except InvalidInput:
@@ -228,7 +229,7 @@ def _storable(input: Any, batch: Batch) -> Any:
 
 
 def _add(batch: Batch, chunk: Chunk) -> bool:
-    """Keep a chunk, unless the batch has gone on without us."""
+    """Store a chunk, unless the batch has changed in the meantime."""
     number = len(chunk.items)
     here = Batch.objects.filter(pk=batch.pk, total=batch.total, enqueued_at=None)
     with transaction.atomic():
@@ -251,7 +252,7 @@ def _add(batch: Batch, chunk: Chunk) -> bool:
 
 
 def _end(batch: Batch, error: str) -> None:
-    """Nothing more will be read."""
+    """Mark the batch as completely read."""
     Batch.objects.filter(pk=batch.pk, enqueued_at=None).update(
         enqueued_at=now(), enqueue_due_at=None, enqueue_error=error[:500]
     )
@@ -265,7 +266,7 @@ def _source_file(batch: Batch) -> Any:
 
 @dataclass(frozen=True)
 class Preview:
-    """What reading the first items has shown; `total` is None where there are more."""
+    """The result of reading the first items; `total` is None if there are more."""
 
     checked: int
     total: int | None
@@ -274,7 +275,7 @@ class Preview:
 
 
 def preview(batch: Batch) -> Preview:
-    """Read the first items of a batch that is not saved; raise as `item_sources.read`."""
+    """Read the first items of an unsaved batch; raise like `item_sources.read`."""
     most = int(conf.BATCH_DRY_RUN_ITEMS)
     files: list[str] = []
     seen = 0

@@ -1,11 +1,11 @@
-"""Where the items of a batch are read from: a file of the user's, or a bucket.
+"""Where the items of a batch are read from: a user's file, or a bucket.
 
-A source is kept as JSON in the batch's row:
+A source is stored as JSON in the batch's row:
 {"kind": "file", "upload": id, "format": "ndjson" | "json" | "csv" | "text"}
 {"kind": "listing", "s3_paths": […], "includes": […], "excludes": […]}: each path
 {"kind": "delimited", …the same…}: the JSON values in each of these files
-and may have "field" (what a plain text is called in the input) and "input" (what every
-item has). A cursor is what `read` needs to go on after an item.
+It may also have "field" (the input field for plain text) and "input" (fields that every
+item gets). A cursor tells `read` where to continue after an item.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ _READERS: dict[str, Callable[..., Iterator[Read]]] = {
 
 @dataclass(frozen=True)
 class Item:
-    """One item as it was read, where to go on after it, and what is wrong with it."""
+    """An item as it was read, the cursor after it, and its problem, if any."""
 
     value: Any
     cursor: Json
@@ -51,9 +51,9 @@ class Item:
 
 
 def check(source: Json, *, owner: Any) -> Json:
-    """Return a source that can be begun, complete; raise `InvalidInput` or `StoreError`.
+    """Return the source with all its fields; raise `InvalidInput` or `StoreError`.
 
-    Of a bucket at least one file must be there.
+    A bucket must contain at least one matching file.
     """
     if source["kind"] == "file":
         return _checked_file(source, owner)
@@ -76,18 +76,18 @@ def _checked_file(source: Json, owner: Any) -> Json:
     suffix = upload.filename.rpartition(".")[2].lower()
     file_format = source.get("format") or _BY_SUFFIX.get(suffix, "")
     if not file_format:
-        text = f"Say with `format` how to read {upload.filename}: {', '.join(FORMATS)}."
+        text = f"Set `format` to read {upload.filename}: {', '.join(FORMATS)}."
         raise InvalidInput(Problem("/format", text, "format"))
     return {**source, "upload": str(upload.pk), "format": file_format}
 
 
 def has_bucket() -> bool:
-    """Whether there is a bucket that items could be read from."""
+    """Whether a bucket is configured that items can be read from."""
     return bool(settings.S3_BUCKET or (conf.BATCH_SOURCES and settings.S3_KEYS[0]))
 
 
 def default_field(endpoint: Endpoint) -> str:
-    """Return the field of the input that a plain text or a path is for."""
+    """Return the input field that receives a plain text or a path."""
     schema = endpoint.input_schema
     files = list(endpoint.file_fields())
     names = [*files, *schema.get("required", []), *schema.get("properties", {})]
@@ -100,10 +100,10 @@ def read(
     endpoint: Endpoint,
     going_on: Callable[[], object] = lambda: None,
 ) -> Iterator[Item]:
-    """Yield the items after `cursor` as they are written; raise `Unreadable`.
+    """Yield the items after `cursor` in their order; raise `Unreadable`.
 
-    `going_on` is called also while nothing is found. Raise `StoreError` while a store
-    does not answer: then go on later.
+    Calls `going_on` regularly, even while no item matches. Raises `StoreError` while a
+    store does not answer: continue later.
     """
     match source["kind"]:
         case "file":
@@ -116,7 +116,7 @@ def read(
 
 
 def as_input(value: Any, source: Json, endpoint: Endpoint) -> Any:
-    """Return the input of a job for one item: with what all have, and with a name."""
+    """Return the job input for one item, with the common fields and a field name."""
     common = source.get("input") or {}
     if isinstance(value, str):
         value = {source.get("field") or default_field(endpoint): value}
@@ -155,7 +155,7 @@ def _in_table(
 
 
 def _typed(text: str, schema: Any) -> Any:
-    """Read a cell as the schema says; what it cannot be stays text, and is refused."""
+    """Convert a cell to the schema's type; if that fails, keep text for the check."""
     kind = schema.get("type") if isinstance(schema, dict) else None
     words = {"true": True, "yes": True, "false": False, "no": False}
     try:
@@ -173,7 +173,7 @@ def _typed(text: str, schema: Any) -> Any:
 def _in_objects(
     source: Json, cursor: Json, going_on: Callable[[], object]
 ) -> Iterator[Item]:
-    """Yield the JSON values of each file that is found; batches may span files."""
+    """Yield the JSON values of each matching file; batches may span files."""
     opened = cursor.get("opened", "")
     if opened:
         yield from _in_object(opened, cursor)
@@ -182,15 +182,15 @@ def _in_objects(
 
 
 def _in_object(path: str, cursor: Json) -> Iterator[Item]:
-    """Yield the rest of one file. Its cursors let the listing go on after it."""
+    """Yield the rest of one file. Its last cursors continue the listing after it."""
     offset = cursor["offset"]
     after = {"path": cursor["path"], "after": cursor["after"]}
     pieces = bucket_sources.content(path, offset)
     if pieces is None:
-        yield Item(path, after, "This file has gone since it was listed.")
+        yield Item(path, after, "This file was deleted after it was listed.")
         return
     try:
         for read in item_readers.json_values(pieces, offset):
             yield Item(read.value, {**cursor, "offset": read.end}, read.problem)
     except Unreadable as error:
-        yield Item(path, after, str(error))  # the others can be read
+        yield Item(path, after, str(error))  # the other files are still readable

@@ -1,4 +1,4 @@
-"""Which endpoint takes the next jobs of a batch, where an operator lets two share it."""
+"""Which endpoint gets the next jobs of a batch, if an operator lets two share it."""
 
 from collections import Counter
 from math import inf
@@ -14,10 +14,10 @@ MARGIN = 10
 
 
 def places(batch: Batch, number: int) -> list[Endpoint]:
-    """Return where the next jobs go, at most `number`.
+    """Return the endpoints for the next jobs, at most `number`.
 
-    With an overflow endpoint each gets jobs in proportion to its workers, and only so
-    many that neither sits on a pile while the other has nothing to do.
+    With an overflow endpoint, each gets jobs in proportion to its workers. The number
+    is limited so that neither has a long queue while the other is idle.
     """
     both = [
         one for one in (batch.endpoint, batch.endpoint.overflow) if _takes_jobs(one)
@@ -43,6 +43,6 @@ def _takes_jobs(endpoint: Endpoint | None) -> TypeGuard[Endpoint]:
 
 
 def _load(endpoint: Endpoint, jobs: int) -> float:
-    """Return jobs for each worker; infinite for an endpoint that has enough."""
+    """Return jobs per worker; infinite for an endpoint that has enough."""
     slots = max(1, endpoint.max_workers * endpoint.worker_concurrency)
     return inf if jobs >= slots + max(MARGIN, slots) else (jobs + 1) / slots
