@@ -1,1 +1,1 @@
-"""What Celery runs for as long as it holds a lease: the loop, and the courier of webhooks."""
+"""What Celery runs while it holds a lease: the loop, and the courier of webhooks."""

@@ -1,7 +1,7 @@
 """Delivers messages to webhooks: one process at a time, many receivers at once.
 
-A receiver that hangs holds up nobody but itself: few messages are on their way to one
-address, and each has a deadline.
+A receiver that hangs delays only its own messages: the number of concurrent requests to
+one address is limited, and each has a deadline.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ RETRY_AFTER_MAX = 24 * 3600
 
 
 def work(seconds: float) -> bool:
-    """Do one shift, unless another process has one; return whether it was done."""
+    """Run one shift unless another process is running one; return whether it ran."""
     return runner.work(LEASE, lambda lease: Courier(lease).run(seconds))
 
 
 class Courier:
-    """Sends what is due, while it holds the lease."""
+    """Sends due messages while it holds the lease."""
 
     def __init__(self, lease: HeldLease) -> None:
         self._lease = lease

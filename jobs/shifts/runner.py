@@ -1,4 +1,4 @@
-"""Running a shift: what one process does for a while, under a lease, beside Celery's tasks."""
+"""Runs a shift: work that one process does for a while, in a task, under a lease."""
 
 import asyncio
 import threading
@@ -14,9 +14,9 @@ from jobs.shifts.clock import CLOCK, Clock
 
 T = TypeVar("T")
 LATE_SECONDS = 60.0
-# Set when this process is asked to end: shifts then end early.
+# Set when this process is asked to stop; shifts then end early.
 is_ending = threading.Event()
-# By when this process's own shifts must be over, even on a very busy machine.
+# {shift name: when a shift of this process must have ended, even on a busy machine}
 _over_by: dict[str, float] = {}
 
 
@@ -25,10 +25,11 @@ def work(
     run: Callable[[HeldLease], Coroutine[Any, Any, None]],
     clock: Clock = CLOCK,
 ) -> bool:
-    """Do one shift, unless another process has one; return whether it was done.
+    """Run one shift unless another process is running one; return whether it ran.
 
-    A shift that is late loses its lease to another process, but not to its own: two of
-    them would count each other's steps as deaths. Only one that hangs is given up.
+    A late shift may lose its lease to another process, but not to its own: each of two
+    shifts in one process would count the other's steps as crashes. This process starts
+    a new shift only if the old one hangs.
     """
     began_at, seconds = clock.monotonic(), conf.SHIFT_LEASE_SECONDS
     if is_ending.is_set() or began_at < _over_by.get(name, 0):
@@ -47,7 +48,7 @@ def work(
 
 
 class DatabaseThreads:
-    """The threads in which a shift works with the database, beside its coroutines."""
+    """The threads in which a shift uses the database, next to its coroutines."""
 
     def __init__(self, name: str, width: int) -> None:
         self._width = width
@@ -56,12 +57,12 @@ class DatabaseThreads:
     async def __call__(
         self, function: Callable[..., T], *args: Any, **kwargs: Any
     ) -> T:
-        """Run database work in one of the threads."""
+        """Run a database function in one of the threads."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, lambda: function(*args, **kwargs))
 
     def close(self) -> None:
-        """End the threads; each gives its database connection back."""
+        """Stop the threads; each closes its database connection."""
         together = threading.Barrier(self._width)
 
         def close() -> None:

@@ -1,5 +1,5 @@
 """The loop: sends held jobs, polls those that RunPod has, takes every other step.
 
-Run by Celery in shifts, one process at a time. All decisions are in `jobs.services`;
-here is when and how often RunPod is asked, over which connections.
+Celery runs it in shifts, one process at a time. All decisions are in `jobs.services`;
+this package decides when and how often to ask RunPod, and over which connections.
 """

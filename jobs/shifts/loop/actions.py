@@ -154,7 +154,7 @@ class Actions:
         try:
             await state.client.cancel(attempt.runpod_id)
         except (NoAnswer, NotSent, Busy):
-            return  # it may not have heard us: soon again
+            return  # RunPod may not have received it: try again soon
         except RunPodError as error:
             logger.info("attempt=%s needs no stopping: %s", attempt.pk, error)
         finally:
@@ -178,10 +178,10 @@ _UNREAD = (
 
 
 def _apply(poll: Poll, outcome: RemoteJob | RunPodError) -> tuple[str, bool]:
-    """Apply an answer to the job; return the status it is in then.
+    """Apply an answer to the job; return (its new status, whether the doorbell rang).
 
-    And whether the doorbell rang since the question was decided on: then this answer may
-    be from before what it rang for.
+    The doorbell counts if it rang after the poll was decided on: this answer may then
+    be older than the event it announces.
     """
     rows = Attempt.objects.select_related("job__endpoint").defer(*_UNREAD)
     attempt = rows.get(pk=poll.attempt_id)

@@ -1,4 +1,4 @@
-"""Leaving an endpoint alone while it is in trouble."""
+"""A circuit breaker: leaves an endpoint alone while it is in trouble."""
 
 from collections import deque
 
@@ -12,10 +12,11 @@ MAX_PAUSE_SECONDS = 300.0
 
 
 class Breaker:
-    """Opens after five failures in a row, or ten of the last twenty in a minute.
+    """Opens after five failures in a row, or ten of the last twenty within a minute.
 
-    Open for 30 s, then twice as long each time, at most 5 min. After each pause one call
-    (the probe) may go; its answer closes the breaker, its failure opens it again.
+    It stays open for 30 s, then twice as long each time, at most 5 min. After each
+    pause it allows one call (the probe). An answer closes the breaker; a failure opens
+    it again.
     """
 
     def __init__(self, clock: Clock = CLOCK) -> None:
@@ -58,7 +59,7 @@ class Breaker:
         """Note a missing answer; return whether it opened the breaker (again)."""
         now = self._clock.monotonic()
         if self.is_open:
-            if self._is_probing:  # else: a call that left before we opened
+            if self._is_probing:  # else: a call that started before the breaker opened
                 self._pause = min(MAX_PAUSE_SECONDS, self._pause * 2)
                 self._open(now)
             return self.openings > 1

@@ -1,7 +1,7 @@
 """Everything the loop knows about one endpoint.
 
-Kept from shift to shift, so that Retry-After, a breaker's pause and what was learned of
-webhooks outlive them. Nothing in it is needed after a crash.
+It is kept from shift to shift, so that Retry-After, a breaker's pause and knowledge
+about webhooks outlive a shift. Nothing in it is needed after a crash.
 """
 
 import logging
@@ -38,7 +38,7 @@ BUSY_SECONDS = 2.0
 UNREACHABLE_PAUSE = 6.0
 MARGIN = 5
 FRONT_SECONDS = 0.2
-RING_SECONDS = 2.0  # an honest webhook has rung by then
+RING_SECONDS = 2.0  # a working webhook has called by then
 SURE_AFTER_ENDS = 3
 SURE_AFTER_LOOKS = 3
 MAX_BUSY_PAUSE = 600.0
@@ -60,9 +60,9 @@ class EndpointState:
         self.runs = Budget(conf.RUN_PER_SECOND, clock)
         self.cancels = Budget(conf.CANCEL_PER_SECOND, clock)
         self.breaker = Breaker(clock)
-        self.has_alert = True  # until a good answer has resolved what may be left open
+        self.has_alert = True  # until a good answer resolves what an earlier one left
         self.health: Health | None = None
-        self.is_health_known = False  # asked once, whatever came of it
+        self.is_health_known = False  # asked once, whatever the outcome
         self.counts: dict[str, int] = {}
         self.asking: set[UUID] = set()
         self.sending: set[UUID] = set()
@@ -104,7 +104,7 @@ class EndpointState:
             return 0
         room = min(self.runs.available(), RUNS_AT_ONCE - len(self.sending))
         if self.endpoint.unreachable_at:
-            room = min(room, 1)  # a probe is enough to hear whether it is back
+            room = min(room, 1)  # one probe shows whether the endpoint is back
         return self._guarded(room)
 
     def _guarded(self, room: int) -> int:
@@ -125,7 +125,7 @@ class EndpointState:
         self.breaker.calls()
 
     def window(self) -> int | None:
-        """Return how many more jobs RunPod may hold; None means any number."""
+        """Return how many more jobs RunPod may hold; None means no limit."""
         workers = sum(self.health.workers.values()) if self.health else 0
         return release.room(self.endpoint, workers=workers)
 
@@ -220,8 +220,8 @@ class EndpointState:
     def _starting(self, running: int, waiting: int) -> int:
         """Return how many waiting jobs may have started since they were last polled.
 
-        Of first in, first out: as many as there are free slots, and as many as RunPod
-        does not count as waiting any more.
+        Jobs start first in, first out: as many as there are free slots, and as many as
+        RunPod no longer counts as waiting.
         """
         if self.health is None:
             slots = self.endpoint.max_workers * self.endpoint.worker_concurrency
@@ -268,7 +268,7 @@ class EndpointState:
 
     # --- answers that change nothing --------------------------------------------------
     def is_new_output(self, poll: Poll, outcome: RemoteJob | RunPodError) -> bool:
-        """Whether a running job's handler posted other progress than last time."""
+        """Whether a running job's handler posted different progress than last time."""
         if not isinstance(outcome, RemoteJob) or not outcome.has_output:
             return False
         if self._progress.get(poll.job_id) == outcome.output:

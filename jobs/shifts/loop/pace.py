@@ -1,8 +1,8 @@
 """How soon to poll a job again. Pure; one for each endpoint.
 
-Where webhooks arrive, polling is only the safety net. Where they do not, it is an even
-sweep: every T seconds costs run time / T requests and tells the end T/2 late, and
-asking more seldom the older a job is measured worse (docs/decisions/0009).
+Where webhooks arrive, polling is only the safety net. Where they do not, polls are
+evenly spaced: every T seconds costs run time / T requests and notices the end T/2 late.
+Polling less often as a job gets older measures worse (docs/decisions/0009).
 """
 
 import random
@@ -18,9 +18,7 @@ from jobs.states import JobStatus
 
 SAMPLES = 50
 ENOUGH = 3
-OLD_SECONDS = (
-    60.0  # a job runs this long before it is asked about less than once a second
-)
+OLD_SECONDS = 60.0  # a job of this age is polled once a second; older ones less often
 OLD_MAX_PAUSE = 10.0
 NOT_FOUND_PAUSE = 10.1  # three answers over at least twenty seconds
 TROUBLE_PAUSE = 3.0
@@ -35,7 +33,7 @@ class Pace:
     def __init__(self, rung: list[bool], usual_low_seconds: float) -> None:
         self._rung = deque(rung, maxlen=SAMPLES)
         self._usual_low = usual_low_seconds
-        self.asked_about = 0  # jobs that may be running, or start next
+        self.asked_about = 0  # jobs that may be running or start next
         self.front: set[UUID] | None = None  # None: every waiting job is in front
         self.is_surely_unrung = False
 
@@ -59,7 +57,7 @@ class Pace:
             return NOT_FOUND_PAUSE
         is_waiting = status == JobStatus.IN_QUEUE
         if is_waiting and self.front is not None and poll.job_id not in self.front:
-            # Never more than five minutes: RunPod keeps a result for thirty.
+            # At most five minutes: RunPod keeps a result for thirty.
             return float(conf.POLL_WAITING_SECONDS) + random.uniform(0, 25)  # noqa: S311
         if is_waiting or self.webhooks is not False:
             return self.front_pause()

@@ -1,10 +1,10 @@
-"""How many requests may leave: a token bucket."""
+"""How many requests may be sent: a token bucket."""
 
 from jobs.shifts.clock import CLOCK, Clock
 
 
 class Budget:
-    """At most `per_second` on average, a quarter of a second's worth at once."""
+    """At most `per_second` on average, and a quarter of a second's worth in a burst."""
 
     def __init__(self, per_second: float, clock: Clock = CLOCK) -> None:
         self._clock = clock
@@ -14,12 +14,12 @@ class Budget:
         self._at = self._clock.monotonic()
 
     def available(self) -> int:
-        """Return how many may leave now."""
+        """Return how many requests may be sent now."""
         now = self._clock.monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
         return int(self._tokens)
 
     def spend(self, count: int = 1) -> None:
-        """Take tokens that `available` offered."""
+        """Use tokens that `available` offered."""
         self._tokens -= count

@@ -1,7 +1,7 @@
-"""One shift of the loop: several times a second, look for what is due and do it.
+"""One shift of the loop: several times a second, find what is due and do it.
 
 Remote calls are coroutines over kept connections; database work runs in a few threads.
-The row is the truth: nothing here is needed after a crash.
+The row is the truth: nothing in this process is needed after a crash.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from jobs.shifts.runner import DatabaseThreads
 logger = logging.getLogger(__name__)
 LEASE = "loop"
 THREADS = 4
-KEEP_ALIVE_SECONDS = 1.5  # less than any server's, so no request meets a closing door
+KEEP_ALIVE_SECONDS = 1.5  # less than any server's, so no request meets a closed socket
 DRAIN_SECONDS = 4.0
 LOW_QUANTILE = 0.05
 LOSERS_AT_ONCE = 10
@@ -42,19 +42,20 @@ _known: dict[int, EndpointState] = {}
 
 
 def work(seconds: float, clock: Clock = CLOCK) -> bool:
-    """Do one shift, unless another process has one; return whether it was done."""
+    """Run one shift unless another process is running one; return whether it ran."""
     return runner.work(LEASE, lambda lease: Shift(lease, clock).run(seconds), clock)
 
 
 class Shift:
-    """The loop, while one process holds its lease."""
+    """The loop, while this process holds its lease."""
 
     def __init__(self, lease: HeldLease, clock: Clock = CLOCK) -> None:
         self._lease = lease
         self.clock = clock
         # SQLite has one writer: more threads would only wait for each other.
         width = 1 if connection.vendor == "sqlite" else THREADS
-        # Only the loop's own thread touches endpoint states; these get and return values.
+        # Only the event loop's thread touches endpoint states; threads get and return
+        # values.
         self.in_db = DatabaseThreads("loop", width)
         self._states: dict[int, EndpointState] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,7 +98,7 @@ class Shift:
     # --- one tick ---------------------------------------------------------------------
     async def _tick(self) -> None:
         if self.clock.monotonic() - self._fed_at > conf.BATCH_PAUSE_SECONDS:
-            self._fed_at = math.inf  # until this one is done
+            self._fed_at = math.inf  # until this run is done
             self.spawn(self._feed())
         works = await self.in_db(tracking.work)
         for work in works:
