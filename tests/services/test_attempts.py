@@ -31,7 +31,7 @@ def claim(attempt, worker="w", runpod_id=""):
 @pytest.mark.parametrize("pk", ["", "nonsense", "0" * 32])
 def test_an_attempt_that_is_not_there_is_not_found(pk):
     make_job("IN_QUEUE")
-    with pytest.raises(NotFound, match="no such attempt"):
+    with pytest.raises(NotFound, match="attempt does not exist"):
         attempts.find(pk)
 
 

@@ -101,7 +101,7 @@ def test_a_file_that_has_gone_or_is_no_text_is_a_failed_item_and_stops_no_other(
         items += list(item_sources._in_object(path, cursor))
     assert [item.value for item in items if not item.problem] == [1, 4]
     failed = [item for item in items if item.problem]
-    assert ["UTF-8" in failed[0].problem, "has gone" in failed[1].problem] == [
+    assert ["UTF-8" in failed[0].problem, "was deleted" in failed[1].problem] == [
         True,
         True,
     ]

@@ -62,7 +62,7 @@ SCENARIOS = {
     ),
     "endpoint_gone": (
         waiting(not_found=True, is_listed=False, balance=Decimal(5)),
-        "does not know this endpoint any more",
+        "no longer knows this endpoint",
         {"not_found": False},
     ),
     "rate_limited": (waiting(refusal="rate_limited"), "(429)", {"refusal": ""}),
@@ -120,7 +120,7 @@ SCENARIOS = {
     ),
     "disk_full by its code": (
         waiting(workers=(replace(ENDED, exit_code=139),)),
-        "crashes (139)",
+        "crashed (139)",
         {"workers": ()},
     ),
     "python_error": (
@@ -181,12 +181,12 @@ SCENARIOS = {
     ),
     "window_full": (
         waiting(held=40, at_backend=16, in_progress=3, window=16),
-        "40 wait in Slipway",
+        "40 more wait in Slipway",
         {"window": 32},
     ),
     "busy": (
         waiting(in_progress=2, samples=series({"running": 2, "in_progress": 2})),
-        "at work on 2 jobs; 1 wait",
+        "processing 2 jobs; 1 wait",
         {"in_progress": 0, "samples": ()},
     ),
     "paused": (
@@ -196,7 +196,7 @@ SCENARIOS = {
     ),
     "worker_unfit": (
         waiting(is_local=True, local_trouble="_runner_is_ready: no weights here"),
-        "could not begin to work",
+        "could not start",
         {"local_trouble": ""},
     ),
     "no_worker": (
@@ -231,10 +231,10 @@ def test_the_evidence_says_what_it_rests_on():
     )
     diagnosis = causes.find(SCENARIOS["no_capacity throttled"][0])
     assert "out of stock: AMPERE_48" in diagnosis.evidence
-    assert diagnosis.next_step == "Add GPU tiers: ADA_24 have stock."
+    assert diagnosis.next_step == "Add GPU tiers: ADA_24 are in stock."
     diagnosis = causes.find(SCENARIOS["no_capacity all zeros"][0])
     assert "for 2 min, with jobs in RunPod's queue" in diagnosis.evidence
-    assert "without the network volume" in diagnosis.next_step
+    assert "remove the network volume" in diagnosis.next_step
     diagnosis = causes.find(SCENARIOS["crash_loop"][0])
     assert "the first job has waited 300 s" in diagnosis.evidence
     assert "manifest unknown" not in causes.find(SCENARIOS["cold_start"][0]).sentence
@@ -260,7 +260,7 @@ def test_unknown_stays_unknown_with_what_was_looked_at(samples):
     assert diagnosis.cause == "unknown"
     assert "3 jobs wait, the first for 300 s" in diagnosis.evidence
     assert any("health sample" in one or "1 idle" in one for one in diagnosis.evidence)
-    assert "the account was not asked: no key, or no answer" in diagnosis.evidence
+    assert "the account was not checked: no key, or no answer" in diagnosis.evidence
 
 
 def test_running_is_not_processing():

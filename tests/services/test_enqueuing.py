@@ -332,7 +332,7 @@ def test_a_file_of_unknown_kind_is_asked_about(name, file_format, pointer):
 def test_nobody_has_items_read_from_other_peoples_files():
     upload = make_upload(b"1\n", name="a.csv", owner=make_user("bob"))
     source = {"kind": "file", "upload": f"upload:{upload.pk}"}
-    with pytest.raises(InvalidInput, match="no such upload"):
+    with pytest.raises(InvalidInput, match="upload does not exist"):
         item_sources.check(source, owner=make_user())
 
 

@@ -89,7 +89,7 @@ def test_a_file_that_others_verify_holds_nobody_up():
     ("changes", "words"),
     [
         ({"status": "rejected", "problem": "No video."}, "No video."),
-        ({"status": "uploading"}, "not finished yet"),
+        ({"status": "uploading"}, "not complete yet"),
     ],
 )
 def test_a_file_that_is_not_ready_fails_the_job_with_the_reason(changes, words):

@@ -59,7 +59,8 @@ def test_every_mistake_is_told_at_once():
 def test_an_upload_of_somebody_else_is_not_there():
     foreign = make_upload(owner=make_user("bob"))
     assert (
-        "no such upload" in problems({"media": f"upload:{foreign.pk}"})["/input/media"]
+        "upload does not exist"
+        in problems({"media": f"upload:{foreign.pk}"})["/input/media"]
     )
 
 
@@ -76,7 +77,7 @@ def test_an_empty_file_is_refused():
 def test_an_unfinished_upload_is_refused():
     upload = make_upload()
     type(upload).objects.update(status="uploading")
-    assert "not finished" in problems({"media": f"upload:{upload.pk}"})["/input/media"]
+    assert "not complete" in problems({"media": f"upload:{upload.pk}"})["/input/media"]
 
 
 def test_an_empty_input_is_refused_where_runpod_would_drop_it():

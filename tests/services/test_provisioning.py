@@ -164,18 +164,18 @@ def test_a_plan_changes_nothing_and_says_everything(our_account):
         (
             {"gpu_ids": ("AMPERE_47",)},
             "gpu_ids",
-            "Not known: AMPERE_47. Known: AMPERE_16",
+            "Unknown: AMPERE_47. Known: AMPERE_16",
         ),
         ({"workers_max": 0}, "workers_max", "no job"),
-        ({"workers_min": 9}, "workers_min", "At most"),
+        ({"workers_min": 9}, "workers_min", "not exceed"),
         ({"image": "you/missing:1"}, "image", "no public trace"),
         ({"models": ("no/such",)}, "models", "no/such"),
-        ({"data_center": ""}, "data_center", "choose it"),
+        ({"data_center": ""}, "data_center", "choose one"),
         (
             {"models": ("Wan-AI/Wan2.1-T2V-14B",), "volume_gb": 50},
-            *("volume_gb", "have 69 GB, so 50 GB do not"),
+            *("volume_gb", "need 69 GB, so 50 GB is too small"),
         ),
-        ({"idle_seconds": 0}, "idle_seconds", "Between"),
+        ({"idle_seconds": 0}, "idle_seconds", "Choose"),
         ({"name": "ab"}, "name", "3 characters"),
     ],
 )
@@ -202,7 +202,7 @@ def test_what_cannot_work_is_refused_before_anything_is_bought(
             {"has_volume": False, "models": ("Wan-AI/Wan2.1-T2V-14B",)},
             "at every cold start",
         ),
-        ({"image": "ghcr.io/you/worker:1"}, "not known"),
+        ({"image": "ghcr.io/you/worker:1"}, "size is unknown"),
     ],
 )
 def test_what_will_hurt_is_told(graphql_account, changes, words):
@@ -374,7 +374,7 @@ def test_all_of_it_by_command(graphql_account):
         command("endpoint", "wake", "nope")
     with pytest.raises(CommandError, match="Write NAME=value, not “oops”"):
         command("endpoint", "release", "upscale", "--env", "oops")
-    with pytest.raises(CommandError, match="gpu_ids: Not known"):
+    with pytest.raises(CommandError, match="gpu_ids: Unknown"):
         command(*words[:-1], "RTX_9")
 
 
@@ -390,7 +390,7 @@ def test_the_audit_sees_what_costs_and_what_is_odd(graphql_account):
     assert account["endpoints"][0]["slugs"] == ["upscale"]
     assert SECRET not in json.dumps(account)
     findings = " ".join(account["findings"])
-    assert "is spent while no pod runs: storage" in findings
+    assert "an hour while no pod runs: storage" in findings
     assert "no endpoint nowhere" in findings
     assert "one GPU tier in one data centre" in findings
     [one] = graphql_account.endpoints
@@ -400,7 +400,7 @@ def test_the_audit_sees_what_costs_and_what_is_odd(graphql_account):
     findings = " ".join(overviews.overview().findings)
     assert "404 for every endpoint" in findings
     assert "Wake it" in findings
-    assert "The pod dev runs" in findings
+    assert "The pod dev is running" in findings
 
 
 def test_trouble_of_the_account_is_told_plainly(graphql_account, settings):

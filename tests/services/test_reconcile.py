@@ -132,7 +132,7 @@ def test_a_job_whose_steps_ended_three_processes_fails(status):
     job = make_job(status, unfinished_steps=3)
     assert not reconcile.begin_step(job)
     assert (reread(job).status, job.error_code) == ("FAILED", "poison")
-    assert "Three times" in job.error_message
+    assert "three times" in job.error_message
     assert job.events.get().actor == "sweeper"
 
 

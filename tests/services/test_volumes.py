@@ -47,7 +47,7 @@ def test_a_volume_is_grown(our_account, spare):
 
 @pytest.mark.parametrize("size", [0, 49, 50, 4097])
 def test_a_size_that_cannot_be_is_refused_with_those_that_can(spare, our_account, size):
-    with pytest.raises(InvalidInput, match="has 50 GB and can only grow: give 51 to"):
+    with pytest.raises(InvalidInput, match="has 50 GB and can only grow: enter 51 to"):
         volumes.grow("", spare.id, size)
     assert our_account.volumes[spare.id]["size"] == 50
 
@@ -63,7 +63,7 @@ def test_a_spare_volume_is_deleted(our_account, spare):
 def test_a_volume_that_an_endpoint_uses_stays(our_account):
     provisioned()
     [id] = our_account.volumes
-    with pytest.raises(Conflict, match="upscale-models belongs to upscale"):
+    with pytest.raises(Conflict, match="upscale-models is used by upscale"):
         volumes.delete("", id)
     assert id in our_account.volumes
 
@@ -72,7 +72,7 @@ def test_a_volume_for_an_endpoint_that_died_stays_until_that_is_deleted(our_acco
     endpoint = provisioned()
     [id] = our_account.volumes
     our_account.endpoints.clear()
-    with pytest.raises(Conflict, match="belongs to upscale"):
+    with pytest.raises(Conflict, match="used by upscale"):
         volumes.delete("", id)
     provisioning.delete(endpoint)
     volumes.delete("", id)
@@ -81,7 +81,7 @@ def test_a_volume_for_an_endpoint_that_died_stays_until_that_is_deleted(our_acco
 
 def test_the_command_does_both(our_account, spare):
     assert command("grow", spare.id, "--size", "60") == "old-models has 60 GB."
-    with pytest.raises(CommandError, match="give 61 to 4096 GB"):
+    with pytest.raises(CommandError, match="enter 61 to 4096 GB"):
         command("grow", spare.id)
     assert command("delete", spare.id) == "old-models (60 GB) is deleted."
     with pytest.raises(CommandError, match="no volume"):

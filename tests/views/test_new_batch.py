@@ -121,7 +121,7 @@ def test_limits_are_kept(send):
         ({"source": "dropped"}, "Choose at least one file."),
         ({"source": "file"}, "Say what runs."),
         ({"source": "elsewhere"}, "Select a valid choice"),
-        ({"source": "file", "file": "upload:nope"}, "There is no such upload"),
+        ({"source": "file", "file": "upload:nope"}, "This upload does not exist"),
         ({"source": "dropped", "dropped": "nonsense"}, "Item 1: Give an uploaded file"),
         ({"source": "pasted", "pasted": "[1, 2]"}, "Item 1: Send an object."),
         (

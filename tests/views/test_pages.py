@@ -79,7 +79,7 @@ def test_a_job_is_created_from_the_form(alice):
         ({"input-media": "upload:nonsense"}, "Give an uploaded file"),
         (
             {"input-media": "upload:01a1fc94-15d8-7a38-8eb9-ec20a6b7b422"},
-            "There is no such upload",
+            "This upload does not exist",
         ),
         ({"input-media": "https://a.example/x", "input-level": "99"}, "at most 9"),
         (

@@ -265,7 +265,7 @@ def test_the_wizard_puts_mistakes_at_their_fields(boss, graphql_account):
     page = text(answer)
     assert answer.status_code == 422
     assert "the volume is at /runpod-volume, not /workspace" in page
-    assert "choose it" in page
+    assert "choose one" in page
     assert "Make it" not in page
     assert graphql_account.templates == {}
 
@@ -291,8 +291,8 @@ def test_volumes_are_grown_and_spare_ones_deleted_on_the_account_page(
         return text(boss.post(url, {"key_name": "", **fields}, follow=True))
 
     assert "old has 70 GB." in post("grow", id=spare.id, size_gb="70")
-    assert "can only grow: give 71" in post("grow", id=spare.id, size_gb="much")
-    assert "belongs to upscale" in post("delete", id=used)
+    assert "can only grow: enter 71" in post("grow", id=spare.id, size_gb="much")
+    assert "is used by upscale" in post("delete", id=used)
     assert "old is deleted" in post("delete", id=spare.id)
     assert list(graphql_account.volumes) == [used]
     assert "no volume" in post("delete", id=spare.id)

@@ -23,7 +23,7 @@ CANCELLED = {
     Reason.NOT_FOUND: "RunPod no longer knows this job, and it left no result. Run it "
     "again.",
     Reason.ENDPOINT_NOT_FOUND: "RunPod no longer knows this endpoint. This happens "
-    "when the account balance is negative. The operator must check the balance or "
+    "after a negative account balance. The operator has to check the balance or "
     "recreate the endpoint; then run the job again.",
 }
 # Causes that say less than the job's position in the queue.

@@ -1,1 +1,1 @@
-"""RunPod as an operator sees it: accounts, endpoints, diagnosis, alerts. Knows no single job."""
+"""RunPod for an operator: accounts, endpoints, diagnosis, alerts. No single jobs."""

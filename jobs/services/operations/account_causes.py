@@ -1,23 +1,23 @@
-"""Rules of the diagnosis: what RunPod's refusals and the account's balance prove. Pure."""
+"""Diagnosis rules about RunPod's refusals and the account's balance. Pure."""
 
 from jobs.services.operations.facts import SOON, TOLD, Diagnosis, Facts
 
 
 def key(facts: Facts) -> Diagnosis | None:
-    """Say that the key is refused: 401 or 403."""
+    """The API key is refused: 401 or 403."""
     if facts.refusal != "key_refused":
         return None
     return Diagnosis(
         "key_refused",
         "RunPod refuses the API key of this endpoint.",
         ("RunPod answered 401 or 403",),
-        "Set a valid key in the environment and restart. Held jobs then go on.",
+        "Set a valid key in the environment and restart. Held jobs then continue.",
         f"The operator has to renew a key. {SOON}",
     )
 
 
 def balance(facts: Facts) -> Diagnosis | None:
-    """Say that the money is gone: 402, or 404 with a balance below nought."""
+    """The balance is used up: 402, or 404 with a negative balance."""
     is_negative = facts.balance is not None and facts.balance < 0
     if facts.refusal != "payment_required" and not (facts.not_found and is_negative):
         return None
@@ -35,7 +35,7 @@ def balance(facts: Facts) -> Diagnosis | None:
 
 
 def never_started(facts: Facts) -> Diagnosis | None:
-    """Say that a listed endpoint answers 404 because it is new and never ran."""
+    """A listed endpoint answers 404 because it is new and has never run."""
     is_new = facts.is_listed and not facts.has_completed and not facts.samples
     has_money = facts.balance is not None and facts.balance >= 0
     if not (facts.not_found and is_new and has_money):
@@ -46,15 +46,15 @@ def never_started(facts: Facts) -> Diagnosis | None:
         (
             "its routes answer 404, but the account lists it",
             f"the balance is ${facts.balance:.2f}",
-            "no job was ever completed there",
+            "no job has ever been completed there",
         ),
-        "Check image and GPU tiers; “Look again now” shows what its workers say.",
+        "Check the image and GPU tiers; “Look again now” shows the workers' messages.",
         TOLD,
     )
 
 
 def gone(facts: Facts) -> Diagnosis | None:
-    """Say that the endpoint is not there; what could revive it is in the evidence."""
+    """The endpoint does not exist any more; the evidence shows what could revive it."""
     if not facts.not_found:
         return None
     evidence = ["every route of the endpoint answers 404"]
@@ -64,36 +64,36 @@ def gone(facts: Facts) -> Diagnosis | None:
         evidence.append(f"the balance is ${facts.balance:.2f}")
     return Diagnosis(
         "endpoint_gone",
-        "RunPod does not know this endpoint any more.",
+        "RunPod no longer knows this endpoint.",
         tuple(evidence),
-        "Recreate it here: same configuration, new id. A balance that was negative for a "
-        "while leaves endpoints dead for good.",
+        "Recreate it here: same configuration, new id. Endpoints that a negative balance "
+        "has switched off do not come back.",
         "The operator has to set the endpoint up again. Then run the job again.",
     )
 
 
 def busy(facts: Facts) -> Diagnosis | None:
-    """Say that we asked too often: 429."""
+    """We sent too many requests: 429."""
     if facts.refusal != "rate_limited":
         return None
     return Diagnosis(
         "rate_limited",
         "RunPod asks for fewer requests (429). Slipway slows down by itself.",
         ("RunPod answered 429",),
-        "Nothing, usually. Something else may use the same endpoint.",
+        "Usually nothing. Something else may use the same endpoint.",
         f"RunPod is busy. {SOON}",
         is_trouble=False,
     )
 
 
 def silent(facts: Facts) -> Diagnosis | None:
-    """Say that nothing useful comes back: time-outs and 5xx."""
+    """No useful answer arrives: time-outs and 5xx."""
     if facts.refusal != "no_answers":
         return None
     return Diagnosis(
         "no_answers",
         "RunPod does not answer for this endpoint, or answers with errors.",
         ("the last calls timed out or got 5xx",),
-        "See RunPod's status page. Calls go on, ever more patiently.",
+        "See RunPod's status page. Slipway keeps trying, at growing intervals.",
         f"RunPod does not answer at the moment. {SOON}",
     )

@@ -1,4 +1,4 @@
-"""Which account at RunPod is spoken to, and by which API."""
+"""Which RunPod account to use, and through which API."""
 
 from django.conf import settings
 
@@ -11,7 +11,7 @@ from jobs.runpod.rest import RestAccount
 def open_account(key_name: str = "") -> Account:
     """Return the account of a key, for provisioning. Use it in a `with`.
 
-    RUNPOD_ACCOUNT_API=rest is the whole change to GraphQL's successor.
+    Setting RUNPOD_ACCOUNT_API=rest is enough to switch to GraphQL's successor.
     """
     if settings.RUNPOD_ACCOUNT_API == "rest":
         return open_rest(key_name)
@@ -19,12 +19,12 @@ def open_account(key_name: str = "") -> Account:
 
 
 def open_rest(key_name: str = "") -> RestAccount:
-    """Return the same account by REST v2, for what only that has."""
+    """Return the same account through REST v2, for what only REST v2 offers."""
     return RestAccount(settings.RUNPOD_REST_URL, _key(key_name))
 
 
 def open_money(key_name: str = "") -> Account:
-    """Return the account by the only API that tells its balance."""
+    """Return the account through GraphQL, the only API that reports the balance."""
     return GraphQLAccount(settings.RUNPOD_GRAPHQL_URL, _key(key_name))
 
 
@@ -34,7 +34,7 @@ def key_names() -> list[str]:
 
 
 def variable(key_name: str) -> str:
-    """Return the environment variable that a key comes from."""
+    """Return the name of the environment variable that holds the key."""
     return f"RUNPOD_API_KEY_{key_name}" if key_name else "RUNPOD_API_KEY"
 
 

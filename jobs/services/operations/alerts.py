@@ -1,4 +1,4 @@
-"""Alerts: what the operator must hear of, said once, until it is over."""
+"""Alerts: problems that the operator must know about, reported once until resolved."""
 
 import logging
 from collections.abc import Collection
@@ -22,15 +22,16 @@ TEXTS = {
     ),
     "key_refused": (
         "RunPod refuses this endpoint's API key (401 or 403).",
-        "Set a valid key in the environment and restart. Held jobs then go on.",
+        "Set a valid key in the environment and restart. Held jobs then continue.",
     ),
     "payment_required": (
         "RunPod asks for payment (402): the account's balance is used up.",
-        "Top up the balance at RunPod. Held jobs then go on.",
+        "Top up the balance at RunPod. Held jobs then continue.",
     ),
     "no_answers": (
         "RunPod does not answer for this endpoint, or answers with errors.",
-        "Usually nothing: calls go on, ever more patiently. See RunPod's status page.",
+        "Usually nothing: Slipway keeps trying, at growing intervals. See RunPod's "
+        "status page.",
     ),
 }
 STORE = "results_wait"
@@ -38,7 +39,7 @@ TEXTS[STORE] = (
     "Results of this endpoint wait: the disk is full, or the bucket does not answer.",
     "Run `manage.py doctor`; it says which, and what to do. Nothing is lost meanwhile.",
 )
-# What any good answer of the endpoint ends.
+# Alerts that any good answer of the endpoint resolves.
 OF_REACH = ("endpoint_not_found", "key_refused", "payment_required", "no_answers")
 OF_STATUS = {401: "key_refused", 403: "key_refused", 402: "payment_required"}
 
@@ -57,7 +58,7 @@ def open_alert(
     subject: str = "",
     severity: str = "error",
 ) -> None:
-    """Open an alert about an endpoint, or about a subject; keep the one that is open."""
+    """Open an alert about an endpoint or a subject, unless it is open already."""
     message, remedy = _short(message), _short(remedy)
     with transaction.atomic():
         _, is_new = Alert.objects.get_or_create(
@@ -81,17 +82,17 @@ def keep(
     is_open: bool,
     severity: str = "error",
 ) -> None:
-    """Open the alert of a subject, or close it."""
+    """Open the alert of a subject, or resolve it."""
     if is_open:
         open_alert(code, message, remedy, subject=subject, severity=severity)
         return
     alerts = Alert.objects.filter(endpoint=None, subject=subject, code=code)
     if alerts.filter(resolved_at=None).update(resolved_at=now()):
-        logger.info("alert about=%s %s: over", subject, code)
+        logger.info("alert about=%s %s: resolved", subject, code)
 
 
 def forget(codes: Collection[str], subjects: Collection[str]) -> None:
-    """Close what is open about other subjects than these: they are no more."""
+    """Resolve open alerts about other subjects than these: they no longer exist."""
     about = Alert.objects.filter(endpoint=None, code__in=codes, resolved_at=None)
     about.exclude(subject__in=subjects).update(resolved_at=now())
 
@@ -101,11 +102,11 @@ def _short(text: str) -> str:
 
 
 def resolve(endpoint: Endpoint, *codes: str) -> None:
-    """Close the open alerts of these codes, or all that a good answer ends."""
+    """Resolve open alerts of these codes, or all those that a good answer resolves."""
     alerts = Alert.objects.filter(endpoint=endpoint, resolved_at=None)
     alerts = alerts.filter(code__in=codes or OF_REACH)
     if alerts.update(resolved_at=now()):
-        logger.info("alert endpoint=%s %s: over", endpoint.slug, ",".join(codes))
+        logger.info("alert endpoint=%s %s: resolved", endpoint.slug, ",".join(codes))
 
 
 def open_ones() -> list[Alert]:

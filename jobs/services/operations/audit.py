@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 def record(user: Any, action: str, target: object, **detail: Any) -> None:
-    """Write down what was done. `user` is None for commands and for Slipway itself."""
+    """Record an action. `user` is None for commands and for Slipway itself."""
     target_text = redacted(str(target))[:200]
     AuditEntry.objects.create(
         user=user, action=action, target=target_text, detail=redacted_json(detail)

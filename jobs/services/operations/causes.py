@@ -1,7 +1,7 @@
-"""The diagnosis: from facts to one cause. Pure; no rule claims without proof.
+"""The diagnosis: from facts to one cause. Pure; no rule makes a claim without proof.
 
-What the causes look like comes from RunPod's operators: running is not processing, all
-zeros is no capacity, ready and running in turns without an end is a crash loop.
+The patterns come from RunPod's operators: running does not mean processing, all zeros
+mean no capacity, and endless switching between ready and running means a crash loop.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from jobs.services.operations.worker_causes import NO_WORKER_SECONDS
 
 
 def find(facts: Facts) -> Diagnosis | None:
-    """Return the first cause that is proven; None where nothing is wrong.
+    """Return the first proven cause; None if nothing is wrong.
 
-    Where jobs wait and no rule is sure, the cause is "unknown", with what was looked at.
+    If jobs wait and no rule applies, the cause is "unknown", with the facts examined.
     """
     for rule in LOCAL if facts.is_local else RULES:
         diagnosis = rule(facts)
@@ -31,10 +31,10 @@ def _full(facts: Facts) -> Diagnosis | None:
     return Diagnosis(
         "window_full",
         f"RunPod has {facts.at_backend} jobs, as many as it may hold at once; "
-        f"{facts.held} wait in Slipway and take turns.",
+        f"{facts.held} more wait in Slipway and take turns.",
         (f"the release window is {facts.window}", f"{facts.in_progress} jobs run"),
-        "More workers, or a larger release window.",
-        f"Other jobs are being done first. {SOON}",
+        "Add workers, or enlarge the release window.",
+        f"Other jobs run first. {SOON}",
         is_trouble=False,
     )
 
@@ -44,10 +44,10 @@ def _all_work(facts: Facts) -> Diagnosis | None:
         return None
     return Diagnosis(
         "busy",
-        f"Workers are at work on {facts.in_progress} jobs; {facts.waiting} wait.",
+        f"Workers are processing {facts.in_progress} jobs; {facts.waiting} wait.",
         tuple([facts.last.counts] if facts.last else ["jobs are in progress"]),
-        "More workers, if this lasts.",
-        f"Other jobs are being done first. {SOON}",
+        "Add workers if this continues.",
+        f"Other jobs run first. {SOON}",
         is_trouble=False,
     )
 
@@ -85,7 +85,7 @@ def _no_local(facts: Facts) -> Diagnosis | None:
         "no_worker",
         "No worker of your own is connected to this queue.",
         ("no worker has asked for work in the last minute",),
-        "Start one: manage.py worker_env SLUG prints what it needs.",
+        "Start one: manage.py worker_env SLUG prints the settings it needs.",
         f"No worker is connected at the moment. {SOON}",
     )
 
@@ -94,20 +94,20 @@ def _unknown(facts: Facts) -> Diagnosis:
     looked = [f"{facts.waiting} jobs wait, the first for {facts.waiting_seconds:.0f} s"]
     looked.append(facts.last.counts if facts.last else "no health sample yet")
     looked.append(
-        f"RunPod's log: {len(facts.log)} lines" if facts.log else "no log seen"
+        f"RunPod's log: {len(facts.log)} lines" if facts.log else "no log lines"
     )
     if facts.workers_max is None and not facts.is_local:
-        looked.append("the account was not asked: no key, or no answer")
+        looked.append("the account was not checked: no key, or no answer")
     is_early = facts.waiting_seconds < NO_WORKER_SECONDS
     return Diagnosis(
         "unknown",
-        "Jobs wait, and nothing says why yet."
+        "Jobs wait, and the reason is not known yet."
         if is_early
-        else "Jobs wait, and nothing that Slipway sees says why.",
+        else "Jobs wait, and nothing that Slipway can see explains why.",
         tuple(looked),
         "Wait a minute."
         if is_early
-        else "Press “Look again now” on the endpoint's page: it shows what workers say.",
+        else "Press “Look again now” on the endpoint's page to see the workers' logs.",
         f"Waiting for a free worker. {SOON}",
         is_trouble=False,
     )

@@ -1,6 +1,6 @@
-"""Why nothing runs at an endpoint: the facts are gathered here, `causes` judges them.
+"""Why nothing runs at an endpoint: gathers the facts that `causes` judges.
 
-Reads rows only, so a page may ask. What RunPod says was brought by `sampling`.
+It reads rows only, so a page may call it. `sampling` brings in what RunPod says.
 """
 
 from datetime import timedelta
@@ -17,9 +17,7 @@ from jobs.services.operations.facts import Diagnosis, Facts, Seen
 from jobs.states import ACTIVE, AT_BACKEND, WAITING, JobStatus
 
 HALF_HOUR = timedelta(minutes=30)
-FRESH = timedelta(
-    minutes=15
-)  # what was seen at RunPod, before it proves nothing any more
+FRESH = timedelta(minutes=15)  # how long RunPod's answers prove anything
 HEARD = timedelta(minutes=1)
 COUNTS = (
     *("idle", "initializing", "ready", "running", "throttled", "unhealthy"),
@@ -28,12 +26,12 @@ COUNTS = (
 
 
 def of(endpoint: Endpoint) -> Diagnosis | None:
-    """Return why nothing runs; None where nothing is wrong and nothing waits."""
+    """Return why nothing runs; None if nothing is wrong and no job waits."""
     return causes.find(facts_of(endpoint))
 
 
 def facts_of(endpoint: Endpoint) -> Facts:
-    """Gather what is known, in a constant number of queries."""
+    """Gather the known facts, in a constant number of queries."""
     at = now()
     samples = _samples(endpoint, at)
     most = max((one.idle + one.running for one in samples[-1:]), default=0)

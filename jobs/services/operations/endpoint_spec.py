@@ -1,4 +1,4 @@
-"""What an operator wants at RunPod, and what is wrong with it before anything is bought."""
+"""What an operator wants at RunPod, checked for problems before buying anything."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -40,8 +40,8 @@ class EndpointSpec:
     models: tuple[str, ...] = ()
     has_volume: bool = False
     data_center: str = ""
-    volume_gb: int = 0  # 0: as the models need
-    container_disk_gb: int = 0  # 0: as the image needs
+    volume_gb: int = 0  # 0: what the models need
+    container_disk_gb: int = 0  # 0: what the image needs
     workers_min: int = 0
     workers_max: int = 3
     idle_seconds: int = 5
@@ -49,7 +49,7 @@ class EndpointSpec:
     scaler_value: int = 4
 
     def template(self, sizes: "Sizes", id: str = "") -> Template:
-        """Return the template for it. Models go to the volume, if there is one."""
+        """Return the template. Models go to the volume, if there is one."""
         env = dict(self.env)
         if self.has_volume:
             env.setdefault("HF_HOME", f"{MOUNT_PATH}/huggingface")
@@ -65,7 +65,7 @@ class EndpointSpec:
     def endpoint(
         self, template: Template, volume_id: str, id: str = ""
     ) -> RemoteEndpoint:
-        """Return the endpoint for it."""
+        """Return the endpoint."""
         return RemoteEndpoint(
             id=id,
             name=self.name,
@@ -83,7 +83,7 @@ class EndpointSpec:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the registries say of image and models, in GB, and the disks for them."""
+    """Sizes of image and models from the registries, in GB, and the disks they need."""
 
     image_gb: float
     models_gb: dict[str, float]
@@ -126,7 +126,7 @@ def warnings(spec: EndpointSpec, sizes: Sizes) -> list[str]:
     advice = [*sizes.warnings, *sizes.disks.warnings]
     if len(spec.gpu_ids) == 1:
         advice.append(
-            "With one GPU tier jobs wait whenever it is out of stock. Add others that fit."
+            "With one GPU tier, jobs wait whenever it is out of stock. Add others that fit."
         )
     if spec.start_command:
         advice.append(
@@ -135,11 +135,11 @@ def warnings(spec: EndpointSpec, sizes: Sizes) -> list[str]:
         )
     if "|| true" in spec.start_command:
         advice.append(
-            "“|| true” hides the failure of what stands before it. Take it out."
+            "“|| true” hides the failure of the command before it. Remove it."
         )
     if spec.image.endswith(":latest") or ":" not in spec.image.rpartition("/")[2]:
         advice.append(
-            "“latest” is kept on hosts, so workers may run different versions. Name a tag."
+            "Hosts cache “latest”, so workers may run different versions. Use a fixed tag."
         )
     if spec.workers_min:
         advice.append("Workers that are always on cost money also without jobs.")
@@ -161,14 +161,14 @@ def _of_names(spec: EndpointSpec) -> Iterator[Problem]:
     if has_secret(spec.start_command):
         yield _problem(
             "start_command",
-            "There is a token in the start command. Everybody who sees the template reads "
-            "it. Bake the code into the image, or use a RunPod secret in the environment.",
+            "The start command contains a token. Everyone who sees the template can read "
+            "it. Put the code into the image, or use a RunPod secret in the environment.",
         )
     yield from of_env(spec.env)
 
 
 def variables(lines: Iterable[str]) -> dict[str, str]:
-    """Read NAME=value lines; raise `InvalidInput` for one that is none."""
+    """Read NAME=value lines; raise `InvalidInput` for a line of another form."""
     env = {}
     for line in filter(None, map(str.strip, lines)):
         name, separator, value = line.partition("=")
@@ -179,13 +179,13 @@ def variables(lines: Iterable[str]) -> dict[str, str]:
 
 
 def of_env(env: dict[str, str]) -> Iterator[Problem]:
-    """Yield what is wrong with variables: paths where no volume is."""
+    """Yield problems of variables: paths at which no volume is mounted."""
     for name, value in env.items():
         if _WORKSPACE.search(value):
             yield _problem(
                 "env",
                 f"{name} is {value[:80]}: on serverless the volume is at {MOUNT_PATH}, "
-                "not /workspace. What is written there fills the container disk.",
+                "not /workspace. Files written there fill the container disk.",
             )
 
 
@@ -218,12 +218,12 @@ def _of_workers(spec: EndpointSpec) -> Iterator[Problem]:
     if unknown:
         yield _problem(
             "gpu_ids",
-            f"Not known: {', '.join(unknown)}. Known: {', '.join(tiers)}. A new tier of "
-            "RunPod's is added under GPU prices.",
+            f"Unknown: {', '.join(unknown)}. Known: {', '.join(tiers)}. Add a new RunPod "
+            "tier under GPU prices.",
         )
     if not 0 <= spec.workers_min <= spec.workers_max:
         yield _problem(
-            "workers_min", "At most as many as the largest number of workers."
+            "workers_min", "This must not exceed the maximum number of workers."
         )
     if spec.workers_max < 1:
         yield _problem("workers_max", "With 0 no job ever starts.")

@@ -1,4 +1,4 @@
-"""Talking to endpoints: clients, purging, and what we remember of their troubles."""
+"""Calls to endpoints: clients, purging, and the record of their failures."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from jobs.runpod.errors import RunPodError
 from jobs.services.operations import alerts, audit
 from jobs.states import JobStatus
 
-RELEASE_MARGIN = 10  # jobs that RunPod may hold beyond those its workers need
+RELEASE_MARGIN = 10  # jobs that RunPod may hold beyond what its workers need
 
 
 def client_for(endpoint: Endpoint) -> EndpointClient:
@@ -22,14 +22,14 @@ def client_for(endpoint: Endpoint) -> EndpointClient:
 
 
 def purge_queue(endpoint: Endpoint, *, user: Any = None) -> int:
-    """Drop the jobs that no worker has taken; ours among them become CANCELLED.
+    """Delete the queued jobs that no worker has taken; ours become CANCELLED.
 
-    Return how many the backend dropped. Those it held move when its 404 proves it, which
-    the loop asks for at once; those we hold, at the loop's next look at `purged_at`.
-    Raise RunPodError when the backend cannot be told.
+    Return how many the backend deleted. Those jobs move when the loop's next poll gets
+    a 404, which is due immediately; jobs held by us move when the loop sees
+    `purged_at`. Raise RunPodError if the backend cannot be reached.
     """
     row = Endpoint.objects.filter(pk=endpoint.pk)
-    # First, so that no held job takes the room which the purge makes.
+    # Set this first, so that no held job is sent into the emptied queue.
     row.update(purged_at=now())
     try:
         with client_for(endpoint) as client:
@@ -44,7 +44,7 @@ def purge_queue(endpoint: Endpoint, *, user: Any = None) -> int:
 
 
 def mark_unreachable(endpoint: Endpoint) -> None:
-    """Count a 404 for the whole endpoint; raise the alert once it is certain."""
+    """Count a 404 of the whole endpoint; raise the alert once it is certain."""
     rows = Endpoint.objects.filter(pk=endpoint.pk)
     rows.filter(unreachable_at=None).update(unreachable_at=now())
     rows.update(not_found_count=F("not_found_count") + 1, not_found_at=now())
@@ -55,7 +55,7 @@ def mark_unreachable(endpoint: Endpoint) -> None:
 
 
 def mark_reachable(endpoint: Endpoint) -> None:
-    """RunPod knows the endpoint (again)."""
+    """Record that RunPod knows the endpoint, or knows it again."""
     Endpoint.objects.filter(pk=endpoint.pk).update(
         unreachable_at=None, not_found_at=None, not_found_count=0
     )
@@ -64,7 +64,7 @@ def mark_reachable(endpoint: Endpoint) -> None:
 
 
 def is_gone(endpoint: Endpoint) -> bool:
-    """Whether three 404s over twenty seconds say that RunPod has no such endpoint."""
+    """Whether three 404s over twenty seconds prove that RunPod lacks this endpoint."""
     since = endpoint.unreachable_at
     return (
         since is not None
@@ -74,17 +74,17 @@ def is_gone(endpoint: Endpoint) -> bool:
 
 
 def ttl_seconds(endpoint: Endpoint) -> int:
-    """Return RunPod's time to live of a job, from its submission.
+    """Return RunPod's time to live for a job, from its submission.
 
-    Then it deletes even a running job, so this covers the longest queue, the execution
-    and the time we need to read the result.
+    RunPod then deletes even a running job, so this covers the longest queue, the
+    execution and the time we need to read the result.
     """
     execution = endpoint.execution_timeout_seconds
     return int(conf.QUEUE_SECONDS + execution + conf.READING_MARGIN_SECONDS)
 
 
 def release_window(endpoint: Endpoint, *, workers: int) -> int | None:
-    """Return how many jobs RunPod may hold at once; None means any number."""
+    """Return how many jobs RunPod may hold at once; None means no limit."""
     if endpoint.release_window != 0:
         return endpoint.release_window
     slots = max(endpoint.max_workers, workers) * endpoint.worker_concurrency

@@ -1,4 +1,4 @@
-"""What is known of an endpoint when somebody asks why nothing runs. Values, no rows."""
+"""What is known about an endpoint whose jobs do not run. Values, no rows."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from jobs.runpod.rest import RemoteWorker
 
-# What every sentence for a user ends with.
+# Every sentence for a user ends with one of these.
 SOON = "Your job keeps its place and starts by itself."
 TOLD = "The operator can see why. Your job keeps its place."
 
@@ -29,7 +29,7 @@ class Seen:
 
     @property
     def has_no_worker(self) -> bool:
-        """Whether all counts of workers are nought, but perhaps `throttled`."""
+        """Whether all counts of workers are zero, except perhaps `throttled`."""
         return not (
             self.idle
             or self.initializing
@@ -40,7 +40,7 @@ class Seen:
 
     @property
     def counts(self) -> str:
-        """Return the workers in words, as evidence."""
+        """Return the worker counts in words, as evidence."""
         names = ("idle", "initializing", "ready", "running", "throttled", "unhealthy")
         counted = [f"{getattr(self, n)} {n}" for n in names if getattr(self, n)]
         return f"workers: {', '.join(counted) or 'none in any state'}"
@@ -48,20 +48,20 @@ class Seen:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything a rule may look at. Empty means: not known, so nothing follows from it."""
+    """Everything a rule may use. Empty means not known: nothing follows from it."""
 
     at: datetime
     samples: tuple[Seen, ...] = ()  # of the last half hour, oldest first
     is_local: bool = False
     is_active: bool = True
-    # Our own jobs there
-    held: int = 0  # PENDING: not yet handed over
+    # Our own jobs at the endpoint
+    held: int = 0  # PENDING: not yet submitted
     at_backend: int = 0
     in_progress: int = 0
     waiting_seconds: float = 0.0
     window: int | None = None
     has_completed: bool = False
-    # What RunPod's answers were like
+    # RunPod's answers
     not_found: bool = False
     refusal: str = ""  # key_refused, payment_required, no_answers, rate_limited
     # The account
@@ -75,19 +75,19 @@ class Facts:
     container_disk_gb: int = 0
     workers: tuple[RemoteWorker, ...] = ()
     log: tuple[str, ...] = ()
-    release: str = ""  # the status of the newest
+    release: str = ""  # status of the newest one
     # Local workers
     local_workers: int = 0
     local_trouble: str = ""
 
     @property
     def waiting(self) -> int:
-        """Our jobs that no worker has."""
+        """Number of our jobs that no worker has."""
         return self.held + self.at_backend - self.in_progress
 
     @property
     def stale(self) -> int:
-        """Workers that still run the release before."""
+        """Number of workers that still run the previous release."""
         return sum(worker.is_stale for worker in self.workers)
 
     @property
@@ -96,7 +96,7 @@ class Facts:
         return self.samples[-1] if self.samples else None
 
     def lasted(self, condition: str) -> float:
-        """Return for how many seconds a property of the samples has been true till now."""
+        """Return for how many seconds a property of the samples has now been true."""
         since = None
         for sample in reversed(self.samples):
             if not getattr(sample, condition):
@@ -107,9 +107,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Why nothing runs: a sentence, what it rests on, and what to do.
+    """Why nothing runs: a sentence, its evidence, and what to do.
 
-    `for_user` says the same to somebody who only wants their job done.
+    `for_user` says the same to someone who only wants their job done.
     """
 
     cause: str
@@ -117,4 +117,4 @@ class Diagnosis:
     evidence: tuple[str, ...]
     next_step: str
     for_user: str
-    is_trouble: bool = True  # False: it will pass by itself
+    is_trouble: bool = True  # False: it passes without action

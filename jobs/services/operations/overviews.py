@@ -1,4 +1,4 @@
-"""An account at RunPod at a glance: money, endpoints, pods, volumes, and what is odd."""
+"""A RunPod account at a glance: money, endpoints, pods, volumes, and findings."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +18,7 @@ BILL_DAYS = 30
 
 @dataclass(frozen=True)
 class Overview:
-    """What the account holds. `names` are our slugs by RunPod's endpoint ids."""
+    """What the account contains. `names` are our slugs by RunPod's endpoint ids."""
 
     key_name: str
     money: Money | None
@@ -26,11 +26,11 @@ class Overview:
     pods: list[Pod]
     volumes: list[Volume]
     names: dict[str, list[str]]
-    bills: dict[str, Decimal]  # of thirty days, by RunPod's endpoint ids
+    bills: dict[str, Decimal]  # for thirty days, by RunPod's endpoint ids
 
     @property
     def billed(self) -> list[tuple[RemoteEndpoint, Decimal | None]]:
-        """Return the endpoints with what RunPod has charged for each."""
+        """Return the endpoints with RunPod's charge for each."""
         return [(one, self.bills.get(one.id)) for one in self.endpoints]
 
     @property
@@ -41,13 +41,13 @@ class Overview:
 
     @property
     def storage_per_month(self) -> float:
-        """What the volumes cost, also while nothing runs."""
+        """What the volumes cost a month, even while nothing runs."""
         size = sum(volume.size_gb for volume in self.volumes)
         return size * VOLUME_PER_GB_HOUR * HOURS_A_MONTH
 
     @property
     def findings(self) -> list[str]:
-        """Return what an operator should look at, in sentences."""
+        """Return what the operator should check, in sentences."""
         return [*_of_money(self), *_of_endpoints(self), *_of_pods(self)]
 
 
@@ -65,7 +65,7 @@ def _bills(key_name: str) -> dict[str, Decimal]:
         with accounts.open_rest(key_name) as account:
             return account.bills(now() - timedelta(days=BILL_DAYS))
     except RunPodError:
-        return {}  # only REST v2 tells them
+        return {}  # only REST v2 reports bills
 
 
 def _money(key_name: str) -> Money | None:
@@ -73,7 +73,7 @@ def _money(key_name: str) -> Money | None:
         with accounts.open_money(key_name) as account:
             return account.money()
     except RunPodError:
-        return None  # GraphQL may be gone; the rest is worth showing
+        return None  # GraphQL may be down; the rest is still worth showing
 
 
 def _names(key_name: str) -> dict[str, list[str]]:
@@ -87,7 +87,7 @@ def _names(key_name: str) -> dict[str, list[str]]:
 def _of_money(seen: Overview) -> list[str]:
     money = seen.money
     if money is None:
-        return ["The balance is not known: GraphQL did not tell it."]
+        return ["The balance is unknown: GraphQL did not report it."]
     if money.balance < 0:
         return [
             f"The balance is ${money.balance:.2f}: RunPod answers 404 for every endpoint. "
@@ -96,15 +96,15 @@ def _of_money(seen: Overview) -> list[str]:
     findings = []
     days = money.days_left
     if days is not None and days < conf.LOW_DAYS:
-        findings.append(f"The balance lasts {days:.1f} days at this rate.")
+        findings.append(f"The balance lasts for {days:.1f} days at this rate.")
     is_idle = not any(pod.status == "RUNNING" for pod in seen.pods)
     has_workers = any(one.workers_min for one in seen.endpoints)
     if money.spend_per_hour > 0 and is_idle and not has_workers and seen.volumes:
         rate = money.spend_per_hour
         findings.append(
-            f"${rate} an hour is spent while no pod runs: storage. {len(seen.volumes)} "
-            f"volumes cost about ${seen.storage_per_month:.2f} a month; delete those that "
-            "nothing uses."
+            f"The account spends ${rate} an hour while no pod runs: storage. "
+            f"{len(seen.volumes)} volumes cost about ${seen.storage_per_month:.2f} a month; "
+            "delete unused ones."
         )
     return findings
 
@@ -115,7 +115,7 @@ def _of_endpoints(seen: Overview) -> list[str]:
     for one in seen.endpoints:
         if one.workers_max == 0:
             findings.append(
-                f"{one.name}: at most 0 workers, so no job starts. Wake it."
+                f"{one.name}: the maximum is 0 workers, so no job starts. Wake it."
             )
         if not one.gpu_ids[1:] and one.volume_id:
             findings.append(f"{one.name}: one GPU tier in one data centre; add others.")
@@ -125,7 +125,7 @@ def _of_endpoints(seen: Overview) -> list[str]:
                 f"{', '.join(slugs)}: the account has no endpoint {runpod_id}."
             )
     findings += [
-        f"The volume {volume.name} ({volume.size_gb} GB) belongs to no endpoint."
+        f"No endpoint uses the volume {volume.name} ({volume.size_gb} GB)."
         for volume in seen.spare
     ]
     return findings
@@ -133,14 +133,14 @@ def _of_endpoints(seen: Overview) -> list[str]:
 
 def _of_pods(seen: Overview) -> list[str]:
     return [
-        f"The pod {pod.name or pod.id} runs, and costs until it is stopped."
+        f"The pod {pod.name or pod.id} is running and costs money until you stop it."
         for pod in seen.pods
         if pod.status == "RUNNING"
     ]
 
 
 def as_json(seen: Overview) -> dict[str, object]:
-    """Return it for programs. Amounts are texts, as exact as RunPod's."""
+    """Return it for programs. Amounts are strings with RunPod's exact digits."""
     money = seen.money
     return {
         "key": accounts.variable(seen.key_name),

@@ -1,8 +1,8 @@
-"""Endpoints at RunPod: made, changed, made anew, woken, deleted.
+"""Endpoints at RunPod: create, change, recreate, wake, delete.
 
-Volume, then template, then endpoint. Each is looked for by name before it is made, so
-what died in the middle is begun again without paying twice. Every change leaves a line
-in the audit log, and what was asked for stays on our row for the day it must be made anew.
+Volume, then template, then endpoint. Each is looked up by name before it is created, so
+a run that crashed can start again without paying twice. Every change is written to the
+audit log. Our row keeps the requested configuration, for recreating the endpoint later.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +25,7 @@ from jobs.services.operations import (
 )
 from jobs.services.operations.endpoint_spec import EndpointSpec, Sizes
 
-PRIVATE = ("env",)  # never on our rows
+PRIVATE = ("env",)  # never stored on our rows
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def provision(
 ) -> Endpoint:
     """Make or change what `spec` says, and our endpoint for it; return that.
 
-    `row` are fields of a new Endpoint. Raise `InvalidInput` for what `plan` calls a
-    problem, and RunPodError where RunPod refuses; then calling again goes on.
+    `row` holds fields of a new Endpoint. Raise `InvalidInput` for what `plan` calls a
+    problem, and RunPodError if RunPod refuses; calling again then continues.
     """
     sizes = endpoint_spec.look_up(spec)
     wrong = endpoint_spec.problems(spec, sizes)
@@ -98,7 +98,7 @@ def provision(
         volume_id = volume.id if volume else ""
         wanted = spec.endpoint(saved, volume_id, id=old.id if old else "")
         endpoint.remote["image_gb"] = round(sizes.image_gb, 2)
-        # Templates cannot be listed: a lost id would leave one behind.
+        # Templates cannot be listed: losing the id would leave an orphan behind.
         remember(endpoint, wanted)
         made = account.save_endpoint(wanted)
     _finished(endpoint, made)
@@ -115,10 +115,10 @@ def release(
     container_disk_gb: int = 0,
     **settings: Any,
 ) -> RemoteEndpoint:
-    """Change image, environment, disk or settings, and roll it out.
+    """Change image, environment, disk or settings, and roll the change out.
 
-    The template first, then the endpoint: RunPod begins a release only with the second.
-    `env` is added to what there is; an empty value takes a variable out.
+    First the template, then the endpoint: only the second call starts a release at
+    RunPod. `env` is added to the existing variables; an empty value removes a variable.
     """
     wrong = list(endpoint_spec.of_env(env or {}))
     if wrong:
@@ -144,20 +144,20 @@ def release(
 
 
 def recreate(endpoint: Endpoint, *, user: Any = None) -> str:
-    """Make a dead endpoint anew with the same configuration; return its new id.
+    """Recreate a dead endpoint with the same configuration; return its new id.
 
-    RunPod disables endpoints when the balance is negative, and they stay dead after it
-    was topped up. The dead one is deleted; all our rows then name the new one.
+    RunPod disables endpoints when the balance is negative, and topping it up does not
+    revive them. The dead endpoint is deleted; all our rows then use the new id.
     """
     _refuse_without_money(endpoint.key_name)
     with accounts.open_account(endpoint.key_name) as account:
         remotes = account.endpoints()
         old = next((one for one in remotes if one.id == endpoint.runpod_id), None)
         wanted = old or _remembered(endpoint)
-        remember(endpoint, wanted)  # before the deletion: it may be all that is left
+        remember(endpoint, wanted)  # before the deletion: later it may be the only copy
         if old:
             account.delete_endpoint(old)
-        # Made by a run of this that died before it could say so.
+        # An earlier run may have created it and crashed before storing its id.
         twin = _named(
             [one for one in remotes if one.id != endpoint.runpod_id], wanted.name
         )
@@ -168,7 +168,7 @@ def recreate(endpoint: Endpoint, *, user: Any = None) -> str:
 
 
 def repoint(endpoint: Endpoint, made: RemoteEndpoint) -> None:
-    """Have all our endpoints that named the old id name the new one."""
+    """Make all our endpoints that use the old id use the new one."""
     same = Endpoint.objects.filter(
         kind=Endpoint.Kind.RUNPOD,
         runpod_id=endpoint.runpod_id,
@@ -183,7 +183,7 @@ def repoint(endpoint: Endpoint, made: RemoteEndpoint) -> None:
 
 
 def pause(endpoint: Endpoint, *, user: Any = None) -> None:
-    """Accept no new jobs, and keep no worker waiting for one; accepted jobs go on."""
+    """Accept no new jobs and keep no idle worker; accepted jobs continue."""
     Endpoint.objects.filter(pk=endpoint.pk).update(is_active=False)
     endpoint.is_active = False
     if _is_ours(endpoint):
@@ -191,12 +191,12 @@ def pause(endpoint: Endpoint, *, user: Any = None) -> None:
             remote = _remote(account, endpoint)
             if remote.workers_min:
                 account.save_endpoint(remote.with_(workers_min=0))
-                remember(endpoint, remote)  # with the number to wake up to
+                remember(endpoint, remote)  # stores the number to wake up to
     audit.record(user, "paused", endpoint.slug)
 
 
 def wake(endpoint: Endpoint, *, user: Any = None) -> None:
-    """Accept jobs, and let RunPod start workers: it sets idle endpoints to none."""
+    """Accept jobs again and allow workers: RunPod sets idle endpoints to 0 workers."""
     if _is_ours(endpoint):
         with accounts.open_account(endpoint.key_name) as account:
             remote = _remote(account, endpoint)
@@ -214,7 +214,7 @@ def wake(endpoint: Endpoint, *, user: Any = None) -> None:
 
 
 def delete(endpoint: Endpoint, *, user: Any = None) -> None:
-    """Delete the endpoint at RunPod. Our row stays, paused: its jobs are history."""
+    """Delete the endpoint at RunPod. Our row stays, paused, for the history of jobs."""
     with accounts.open_account(endpoint.key_name) as account:
         by_id = {one.id: one for one in account.endpoints()}
         remote = by_id.get(endpoint.runpod_id)
@@ -229,7 +229,7 @@ def delete(endpoint: Endpoint, *, user: Any = None) -> None:
 
 
 def _is_ours(endpoint: Endpoint) -> bool:
-    """Whether we may change it at RunPod: it has an id there and a key to its account."""
+    """Whether we may change it at RunPod: it has an id there, and we have a key."""
     has_key = endpoint.key_name in accounts.key_names()
     is_remote = endpoint.kind == Endpoint.Kind.RUNPOD and bool(endpoint.runpod_id)
     return is_remote and has_key
@@ -266,7 +266,7 @@ def _begun(spec: EndpointSpec, key_name: str, row: dict[str, Any]) -> Endpoint:
         defaults={**fields, "kind": Endpoint.Kind.RUNPOD, "key_name": key_name},
     )
     if endpoint.kind != Endpoint.Kind.RUNPOD or endpoint.key_name != key_name:
-        text = f"{endpoint.slug} is another endpoint here. Choose another name."
+        text = f"{endpoint.slug} is a different endpoint here. Choose another name."
         raise Conflict(text, code="name_taken")
     return endpoint
 
@@ -275,11 +275,11 @@ def _saved(account: Account, template: Template) -> Template:
     try:
         return account.save_template(template)
     except Refused as error:
-        if template.id:  # it was deleted at RunPod meanwhile
+        if template.id:  # it was deleted at RunPod in the meantime
             return _saved(account, replace(template, id=""))
         if "unique" not in str(error).lower():
             raise
-        # Left by a run that died before it could write the id down.
+        # Left by a run that crashed before it could store the id.
         name = f"{template.name}-{uuid4().hex[:6]}"
         return account.save_template(replace(template, name=name))
 
@@ -295,7 +295,7 @@ def _finished(endpoint: Endpoint, made: RemoteEndpoint) -> None:
 
 
 def remember(endpoint: Endpoint, remote: RemoteEndpoint) -> None:
-    """Keep on our row how it is configured, without the values of its environment."""
+    """Store its configuration on our row, without the values of its environment."""
     config = {**asdict(remote), "at": now().isoformat()}
     config["image_gb"] = endpoint.remote.get("image_gb", 0)
     config["template"] = {
@@ -310,8 +310,8 @@ def _remembered(endpoint: Endpoint) -> RemoteEndpoint:
     config = {k: v for k, v in endpoint.remote.items() if k not in {"at", "image_gb"}}
     if not config:
         raise Conflict(
-            "RunPod no longer lists this endpoint, and Slipway has never seen how it was "
-            "configured. Provision a new one under the same slug.",
+            "RunPod no longer lists this endpoint, and Slipway has no record of its "
+            "configuration. Provision a new one under the same slug.",
             code="endpoint_not_found",
         )
     template = {k: v for k, v in config["template"].items() if k != "env_names"}

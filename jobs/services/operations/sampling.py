@@ -1,7 +1,7 @@
-"""Looking at endpoints and accounts now and then, for the diagnosis, plots and alerts.
+"""Samples endpoints and accounts regularly, for the diagnosis, charts and alerts.
 
-An endpoint with jobs is looked at every 20 seconds, another every five minutes. Where
-jobs wait and none runs, RunPod is asked for more: workers, their log, releases, stock.
+An endpoint with jobs is sampled every 20 seconds, any other every five minutes. If jobs
+wait and none runs, RunPod is asked for more: workers, their log, releases, stock.
 """
 
 import logging
@@ -43,10 +43,10 @@ HOURS_AT_ONCE = 500
 
 
 def sample_due() -> int:
-    """Look at the endpoints whose time has come, for a while; return how many.
+    """Sample the endpoints that are due, for a limited time; return how many.
 
-    One process and one thread at a time: when RunPod answers slowly, that must not take
-    the threads which the loop needs.
+    Only one process and one thread does this: slow answers from RunPod must not use up
+    the threads that the loop needs.
     """
     if not due():
         return 0
@@ -64,7 +64,7 @@ def sample_due() -> int:
 
 
 def due() -> list[Endpoint]:
-    """Return the endpoints whose time has come, the one longest not looked at first."""
+    """Return the endpoints that are due, the one with the oldest sample first."""
     at = now()
     has_jobs = Exists(Job.objects.filter(endpoint=OuterRef("pk"), status__in=ACTIVE))
     soon = at - timedelta(seconds=conf.SAMPLE_SECONDS)
@@ -72,22 +72,22 @@ def due() -> list[Endpoint]:
     is_due = Q(sampled_at=None) | Q(sampled_at__lte=later)
     is_due |= Q(has_jobs, sampled_at__lte=soon)
     askable = Q(kind=Endpoint.Kind.LOCAL) | ~Q(runpod_id="")
-    # One that is paused, or deleted at RunPod, is of no more interest once it is quiet.
+    # Skip a quiet endpoint that is paused or deleted at RunPod.
     askable &= Q(is_active=True) | Q(has_jobs) | ~Q(diagnosis={})
     due_endpoints = Endpoint.objects.filter(is_due, askable)
     return list(due_endpoints.order_by(F("sampled_at").asc(nulls_first=True)))
 
 
 def _claim(endpoint: Endpoint) -> bool:
-    """Take an endpoint, unless somebody has just looked at it."""
+    """Claim an endpoint, unless another process has just sampled it."""
     same = Endpoint.objects.filter(pk=endpoint.pk, sampled_at=endpoint.sampled_at)
     return bool(same.update(sampled_at=now()))
 
 
 def sample(endpoint: Endpoint, *, is_asked: bool = False) -> None:
-    """Ask for health; look closer where jobs wait in vain; raise and resolve alerts.
+    """Ask for health; look closer if jobs wait in vain; raise and resolve alerts.
 
-    `is_asked`: a person wants to know, so look closer in any case.
+    `is_asked`: a person asked, so look closer in any case.
     """
     try:
         with endpoints.client_for(endpoint) as client:
@@ -121,7 +121,7 @@ def _record(endpoint: Endpoint, health: Health) -> None:
 
 
 def _refusal(endpoint: Endpoint, error: RunPodError) -> str:
-    """Return what an answer means; count 404s of the whole endpoint."""
+    """Return the code for an error; count 404s of the whole endpoint."""
     if isinstance(error, EndpointNotFound):
         endpoints.mark_unreachable(endpoint)
         return ""
@@ -155,19 +155,19 @@ def _look(endpoint: Endpoint, refusal: str, *, is_asked: bool) -> None:
 
 
 def _seen(endpoint: Endpoint) -> dict[str, Any]:
-    """Ask the account; what it does not answer is left out."""
+    """Ask the account; leave out what it does not answer."""
     seen: dict[str, Any] = {}
     try:
         with accounts.open_account(endpoint.key_name) as account:
             seen |= _config(endpoint, account)
             seen["stock"] = _stock(account)
     except (RunPodError, SlipwayError) as error:
-        logger.info("endpoint=%s account not seen: %s", endpoint.slug, error)
+        logger.info("endpoint=%s account not readable: %s", endpoint.slug, error)
     try:
         with accounts.open_rest(endpoint.key_name) as rest:
             seen |= _workers(endpoint.runpod_id, rest)
     except (RunPodError, SlipwayError) as error:
-        logger.info("endpoint=%s workers not seen: %s", endpoint.slug, error)
+        logger.info("endpoint=%s workers not readable: %s", endpoint.slug, error)
     return seen
 
 
@@ -176,7 +176,7 @@ def _config(endpoint: Endpoint, account: Account) -> dict[str, Any]:
     remote = by_id.get(endpoint.runpod_id)
     if remote is None:
         return {"is_listed": False}
-    if remote.workers_max:  # else the number to wake up to would be forgotten
+    if remote.workers_max:  # 0 would overwrite the number to wake up to
         provisioning.remember(endpoint, remote)
     return {"is_listed": True, "workers_max": remote.workers_max}
 
@@ -206,7 +206,7 @@ def _workers(endpoint_id: str, rest: RestAccount) -> dict[str, Any]:
 
 # --- accounts -------------------------------------------------------------------------
 def sample_accounts() -> None:
-    """Write down every account's balance and spend; raise and resolve alerts."""
+    """Record every account's balance and spend; raise and resolve alerts."""
     names = accounts.key_names()
     alerts.forget(watch.OF_ACCOUNT, [accounts.variable(name) for name in names])
     for key_name in names:
@@ -215,7 +215,7 @@ def sample_accounts() -> None:
                 money = account.money()
         except (RunPodError, SlipwayError) as error:
             name = accounts.variable(key_name)
-            logger.info("account=%s balance not seen: %s", name, error)
+            logger.info("account=%s balance not readable: %s", name, error)
             continue
         if money is not None:
             made = AccountSample.objects.create(
@@ -229,9 +229,9 @@ def sample_accounts() -> None:
 
 # --- age ------------------------------------------------------------------------------
 def thin() -> int:
-    """Keep one sample an hour after two days, and none after ninety; return how many went.
+    """Keep one sample an hour after two days, none after ninety; return how many went.
 
-    The last of each hour stays. Some hundred hours at a time.
+    The last sample of each hour stays. Each call handles a few hundred hours.
     """
     old = HealthSample.objects.filter(taken_at__lt=now() - timedelta(days=SAMPLE_DAYS))
     gone, _ = old.delete()

@@ -1,4 +1,4 @@
-"""Network volumes at RunPod: made larger, and deleted when nothing uses them."""
+"""Network volumes at RunPod: enlarge them, and delete unused ones."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from jobs.services.operations import accounts, audit
 
 
 def grow(key_name: str, id: str, size_gb: int, *, user: Any = None) -> Volume:
-    """Make a volume larger; RunPod cannot make one smaller. Return what it is now."""
+    """Enlarge a volume and return it; RunPod cannot make one smaller."""
     with accounts.open_account(key_name) as account:
         volume = _volume(account, id)
         if not volume.size_gb < size_gb <= VOLUME_MAX_GB:
             raise InvalidInput(
                 Problem(
                     "/size_gb",
-                    f"{volume.name} has {volume.size_gb} GB and can only grow: give "
+                    f"{volume.name} has {volume.size_gb} GB and can only grow: enter "
                     f"{volume.size_gb + 1} to {VOLUME_MAX_GB} GB.",
                 )
             )
@@ -27,15 +27,15 @@ def grow(key_name: str, id: str, size_gb: int, *, user: Any = None) -> Volume:
 
 
 def delete(key_name: str, id: str, *, user: Any = None) -> Volume:
-    """Delete a volume and all that is on it; refuse while an endpoint needs it."""
+    """Delete a volume and everything on it; refuse while an endpoint needs it."""
     with accounts.open_account(key_name) as account:
         volume = _volume(account, id)
         users = {one.name for one in account.endpoints() if one.volume_id == id}
         users |= _would_need(key_name, id)
         if users:
             text = (
-                f"{volume.name} belongs to {', '.join(sorted(users))}. Delete that at "
-                "RunPod first."
+                f"{volume.name} is used by {', '.join(sorted(users))}. Delete that "
+                "endpoint at RunPod first."
             )
             raise Conflict(text, code="volume_in_use")
         account.delete_volume(id)
@@ -44,7 +44,7 @@ def delete(key_name: str, id: str, *, user: Any = None) -> Volume:
 
 
 def _would_need(key_name: str, id: str) -> set[str]:
-    """Return endpoints of ours that died at RunPod and are made anew with the volume."""
+    """Return our endpoints, dead at RunPod, that need the volume when recreated."""
     endpoints = Endpoint.objects.filter(
         kind=Endpoint.Kind.RUNPOD,
         key_name=key_name,
@@ -58,5 +58,5 @@ def _volume(account: Account, id: str) -> Volume:
     for one in account.volumes():
         if one.id == id:
             return one
-    text = f"RunPod's account has no volume {id}. It may be deleted already."
+    text = f"RunPod's account has no volume {id}. It may already have been deleted."
     raise Conflict(text, code="volume_not_found")

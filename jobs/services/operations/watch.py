@@ -1,4 +1,4 @@
-"""From what was seen to alerts: opened when trouble is certain, closed when it is over."""
+"""From findings to alerts: opened when trouble is certain, resolved when it ends."""
 
 from dataclasses import asdict
 from datetime import timedelta
@@ -13,7 +13,7 @@ from jobs.services.operations import accounts, alerts
 from jobs.services.operations.facts import Diagnosis
 from jobs.states import ACTIVE
 
-# Causes that an operator has to act on. The others pass, or have an alert of their own.
+# Causes that need the operator. The others pass, or have their own alert.
 OF_OPERATOR = {
     *("never_started", "scaled_to_zero", "image_missing", "handler_missing"),
     *("out_of_memory", "disk_full", "python_error", "worker_ends", "unhealthy"),
@@ -24,10 +24,10 @@ OF_ACCOUNT = (LOW_BALANCE, SPEND, STORAGE)
 
 
 def judge(endpoint: Endpoint, diagnosis: Diagnosis | None) -> None:
-    """Keep what was found; open the alert of its cause, and close those of others.
+    """Store the diagnosis, open the alert of its cause and resolve those of others.
 
-    A cause that was there a moment ago may be gone in the next: an operator is called
-    when it has lasted a while.
+    A cause may disappear again within moments, so the alert opens only after the cause
+    has lasted for a while.
     """
     cause = diagnosis.cause if diagnosis else ""
     before = endpoint.diagnosis
@@ -49,7 +49,7 @@ def judge(endpoint: Endpoint, diagnosis: Diagnosis | None) -> None:
 
 
 def _has_run(key_name: str) -> bool:
-    """Whether a job of the account ran within a day, or a worker was up."""
+    """Whether one of the account's jobs or workers was active within the last day."""
     since = now() - timedelta(days=1)
     mine = Endpoint.objects.filter(kind=Endpoint.Kind.RUNPOD, key_name=key_name)
     seen = HealthSample.objects.filter(endpoint__in=mine, taken_at__gte=since)
@@ -60,7 +60,7 @@ def _has_run(key_name: str) -> bool:
 
 
 def judge_account(seen: AccountSample) -> None:
-    """Open or close what an account's balance and spend say."""
+    """Open or resolve the alerts about an account's balance and spend."""
     subject = accounts.variable(seen.key_name)
     days = seen.days_left
     is_low = seen.balance < 0 or (days is not None and days < conf.LOW_DAYS)
@@ -68,16 +68,16 @@ def judge_account(seen: AccountSample) -> None:
     alerts.keep(
         LOW_BALANCE,
         f"The balance is ${seen.balance:.2f} at ${seen.spend_per_hour:.3f} an hour{left}.",
-        "Top it up at RunPod. When it is negative, endpoints die and stay dead.",
+        "Top it up at RunPod. A negative balance kills endpoints for good.",
         subject=subject,
         is_open=is_low,
     )
     rate = seen.spend_per_hour
     alerts.keep(
         STORAGE,
-        f"${rate:.3f} an hour is spent although nothing has run for a day: storage, about "
-        f"${rate * HOURS_A_MONTH:.2f} a month.",
-        "Delete volumes that nothing uses (manage.py audit names them), and stop pods.",
+        f"The account spends ${rate:.3f} an hour although nothing has run for a day: "
+        f"storage, about ${rate * HOURS_A_MONTH:.2f} a month.",
+        "Delete unused volumes (manage.py audit names them), and stop pods.",
         subject=subject,
         is_open=rate > 0 and not _has_run(seen.key_name),
         severity="warning",
@@ -85,8 +85,9 @@ def judge_account(seen: AccountSample) -> None:
     limit = seen.spend_limit
     alerts.keep(
         SPEND,
-        f"${seen.spend_per_hour:.2f} an hour is spent; the account's limit is ${limit}.",
-        "RunPod stops starting workers at the limit. See manage.py audit.",
+        f"The account spends ${seen.spend_per_hour:.2f} an hour; its limit is "
+        f"${limit}.",
+        "At the limit, RunPod starts no more workers. See manage.py audit.",
         subject=subject,
         is_open=limit is not None and 0 < limit <= seen.spend_per_hour,
     )

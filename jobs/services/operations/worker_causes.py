@@ -1,4 +1,4 @@
-"""Rules of the diagnosis: what workers' states, logs and exit codes prove. Pure."""
+"""Diagnosis rules about workers' states, logs and exit codes. Pure."""
 
 import re
 from itertools import pairwise
@@ -27,8 +27,8 @@ _MORE_DISK = (
 )
 _MORE_MEMORY = "Choose GPU tiers with more VRAM, or a smaller model or batch."
 _FIND_IT = (
-    "Compare the path in the start command with where the image or the clone has it. A "
-    "private repository that cannot be cloned looks the same."
+    "Compare the path in the start command with the file's path in the image or clone. "
+    "A private repository that cannot be cloned looks the same."
 )
 LOOKS = (
     (
@@ -36,7 +36,7 @@ LOOKS = (
         "image_missing",
         (
             "RunPod cannot pull the worker's image.",
-            "Check its name and tag, and the registry's credentials if it is private.",
+            "Check its name and tag and, if it is private, the registry's credentials.",
         ),
     ),
     (
@@ -72,7 +72,7 @@ LOOKS = (
         ),
     ),
 )
-# Exit codes say less than a log: what they mostly mean.
+# An exit code proves less than a log: these are the most frequent reasons.
 CODES: dict[int | None, tuple[str, tuple[str, str]]] = {
     1: (
         "python_error",
@@ -84,7 +84,7 @@ CODES: dict[int | None, tuple[str, tuple[str, str]]] = {
     2: (
         "handler_missing",
         (
-            "The worker's start command does not find a file, mostly handler.py.",
+            "The worker's start command does not find a file, usually handler.py.",
             _FIND_IT,
         ),
     ),
@@ -97,26 +97,26 @@ CODES: dict[int | None, tuple[str, tuple[str, str]]] = {
     ),
     139: (
         "disk_full",
-        ("The worker crashes (139), mostly because its disk is full.", _MORE_DISK),
+        ("The worker crashed (139), usually because its disk is full.", _MORE_DISK),
     ),
 }
 
 
 def asleep(facts: Facts) -> Diagnosis | None:
-    """Say that the endpoint may have no worker: its maximum is 0."""
+    """The endpoint may have no worker: its maximum is 0."""
     if facts.workers_max != 0:
         return None
     return Diagnosis(
         "scaled_to_zero",
-        "The endpoint may have no worker at all: its maximum is 0.",
-        ("the account says workersMax 0; RunPod sets it so after idle days",),
+        "The endpoint cannot have a worker: its maximum is 0.",
+        ("the account says workersMax 0; RunPod sets this after idle days",),
         "Wake it.",
         f"The operator has to wake this endpoint. {SOON}",
     )
 
 
 def broken(facts: Facts) -> Diagnosis | None:
-    """Tell what ends workers, from their exit code or their log."""
+    """Workers end; the exit code or the log says why."""
     last = facts.last
     is_broken = bool(last and last.unhealthy) or any(
         worker.status == "UNHEALTHY" for worker in facts.workers
@@ -139,10 +139,10 @@ def broken(facts: Facts) -> Diagnosis | None:
         return None
     return Diagnosis(
         "unhealthy",
-        f"Workers are unhealthy ({last.unhealthy}): they end again and again.",
+        f"Workers are unhealthy ({last.unhealthy}): they keep ending.",
         (last.counts,),
-        "Press “Look again now”: the endpoint's page shows the worker's log. Usual: too "
-        "little disk or memory, a missing file.",
+        "Press “Look again now”: the endpoint's page shows the worker's log. Usual "
+        "causes: too little disk or memory, a missing file.",
         TOLD,
     )
 
@@ -169,7 +169,7 @@ def _disk_evidence(facts: Facts) -> list[str]:
 
 
 def crash_loop(facts: Facts) -> Diagnosis | None:
-    """Say that workers begin again and again, and nothing ends or fails."""
+    """Workers keep starting, and no job completes or fails."""
     samples = facts.samples
     if len(samples) < CRASH_LOOP_FLIPS + 1 or not facts.waiting:
         return None
@@ -183,41 +183,41 @@ def crash_loop(facts: Facts) -> Diagnosis | None:
     if flips < CRASH_LOOP_FLIPS:
         return None
     evidence = [
-        f"workers went {flips} times between ready and running in "
+        f"workers switched {flips} times between ready and running in "
         f"{(last.at - first.at).total_seconds() / 60:.0f} min",
-        "no job was completed and none failed meanwhile",
+        "no job completed or failed in that time",
     ]
     evidence.append(f"the first job has waited {facts.waiting_seconds:.0f} s")
     return Diagnosis(
         "crash_loop",
         "Workers start, end before they take a job, and start again.",
         (*evidence, *_disk_evidence(facts)),
-        "Read the worker's log: start-up code fails, mostly because models do not fit on "
-        "the disk. Purge the queue before the next release: its jobs would fail.",
+        "Read the worker's log: start-up code fails, usually because models do not fit "
+        "on the disk. Purge the queue before the next release: its jobs would fail.",
         TOLD,
     )
 
 
 def releasing(facts: Facts) -> Diagnosis | None:
-    """Say that a release is being rolled out."""
+    """A release is being rolled out."""
     stale = facts.stale
     is_new = facts.release.upper() in RELEASING
     if not facts.waiting or not (is_new or stale) or facts.in_progress:
         return None
     evidence = [f"the newest release is {facts.release.lower()}"] if is_new else []
-    evidence += [f"{stale} workers still run the release before"] if stale else []
+    evidence += [f"{stale} workers still run the previous release"] if stale else []
     return Diagnosis(
         "release_in_progress",
         "A release is being rolled out; workers are replaced.",
         tuple(evidence),
-        "Wait some minutes. If it stays, release again from the endpoint's page.",
+        "Wait some minutes. If this continues, release again on the endpoint's page.",
         f"The endpoint is being updated. {SOON}",
         is_trouble=False,
     )
 
 
 def no_capacity(facts: Facts) -> Diagnosis | None:
-    """Say that there is no GPU: all counts nought or throttled, tiers out of stock."""
+    """No GPU is free: all counts are zero or throttled, tiers are out of stock."""
     last = facts.last
     if last is None or not facts.waiting or not last.has_no_worker:
         return None
@@ -237,7 +237,7 @@ def no_capacity(facts: Facts) -> Diagnosis | None:
         evidence.append("its network volume ties it to one data centre")
     others = [t for t, stock in facts.stock.items() if stock and t not in facts.gpu_ids]
     add = (
-        f"Add GPU tiers: {', '.join(others)} have stock."
+        f"Add GPU tiers: {', '.join(others)} are in stock."
         if others
         else "Add GPU tiers."
     )
@@ -245,13 +245,13 @@ def no_capacity(facts: Facts) -> Diagnosis | None:
         "no_capacity",
         "RunPod has no free GPU of the wanted kind.",
         tuple(evidence),
-        f"{add}{' Or do without the network volume.' if facts.has_volume else ''}",
+        f"{add}{' Or remove the network volume.' if facts.has_volume else ''}",
         f"No GPU of the wanted kind is free at RunPod right now. {SOON}",
     )
 
 
 def starting(facts: Facts) -> Diagnosis | None:
-    """Say that a worker is starting."""
+    """A worker is starting."""
     last = facts.last
     if last is None or not facts.waiting or last.running or last.ready or last.idle:
         return None
@@ -261,14 +261,14 @@ def starting(facts: Facts) -> Diagnosis | None:
         "cold_start",
         "A worker is starting: its image is being pulled.",
         (last.counts,),
-        "Wait. The first start of a large image takes many minutes.",
-        f"A GPU is being started for this endpoint, which takes some minutes. {SOON}",
+        "Wait. The first start with a large image takes many minutes.",
+        f"A GPU is starting for this endpoint, which takes some minutes. {SOON}",
         is_trouble=False,
     )
 
 
 def loading(facts: Facts) -> Diagnosis | None:
-    """Running is not processing: start-up code runs before the first job is taken."""
+    """A worker runs start-up code and takes no job yet: running is not processing."""
     last = facts.last
     if last is None or not last.running or not facts.waiting:
         return None
@@ -282,20 +282,21 @@ def loading(facts: Facts) -> Diagnosis | None:
     evidence = (
         last.counts,
         f"{last.in_queue or facts.at_backend} jobs in RunPod's queue, none in progress",
-        f"so for {seconds / 60:.0f} min",
+        f"for {seconds / 60:.0f} min",
     )
     if seconds < LOADING_SECONDS:
         return Diagnosis(
             "loading",
-            "A worker runs, but takes no job yet: it is loading its model.",
+            "A worker is running but takes no job yet: it is loading its model.",
             evidence,
-            "Wait. A first download of a large model takes 15 to 20 minutes.",
+            "Wait. The first download of a large model takes 15 to 20 minutes.",
             f"A GPU is loading the model for this endpoint. {SOON}",
             is_trouble=False,
         )
     return Diagnosis(
         "startup_hangs",
-        "A worker runs, but takes no job for a long time: its start-up hangs or fails.",
+        "A worker has run for a long time without taking a job: its start-up hangs or "
+        "fails.",
         evidence,
         "Read its log. Compare the models' real size (manage.py model_size) with the disk.",
         TOLD,

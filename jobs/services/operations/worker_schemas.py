@@ -1,4 +1,4 @@
-"""Asking a running worker what its runner takes, so that nobody copies schemas by hand."""
+"""Ask a running worker for its runner's input schema, so that nobody has to copy it."""
 
 import time
 from typing import Any
@@ -18,10 +18,10 @@ EXECUTION_MS = 60_000
 
 
 def fetch(endpoint: Endpoint) -> dict[str, Any]:
-    """Take the input schema from a worker of our handler; return it.
+    """Store and return the input schema that a worker of our handler reports.
 
-    Raise `Conflict` where no worker answers in half a minute, or not with a schema, and
-    RunPodError where the backend does not take the question.
+    Raise `Conflict` if no worker answers within half a minute or the answer has no
+    schema, and RunPodError if the backend does not accept the question.
     """
     question = {"op": "schema", "runner": endpoint.runner}
     policy = {"executionTimeout": EXECUTION_MS, "ttl": 2 * EXECUTION_MS}
