@@ -1,1 +1,1 @@
-"""Telling others what happened: webhooks of users, alerts of operators. What happened is decided elsewhere."""
+"""Notifies others of what happened: webhooks of users, alerts of operators."""

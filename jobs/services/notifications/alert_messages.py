@@ -1,7 +1,7 @@
-"""Telling operators of alerts: by e-mail to ALERT_EMAILS, and by staff's webhooks.
+"""Notifies operators of alerts: by e-mail to ALERT_EMAILS, and by webhooks of staff.
 
-Each alert is told once when it opens and once when it is over. A mail that cannot be sent
-is tried again with the next sweep; messages to webhooks have their own way.
+Each alert is announced once when it opens and once when it is resolved. The next sweep
+retries an e-mail that could not be sent; the courier delivers webhook messages.
 """
 
 import logging
@@ -22,7 +22,7 @@ AT_ONCE = 20
 
 
 def tell() -> int:
-    """Tell of what is new; return of how many alerts. One at a time does it."""
+    """Notify operators of alerts; return how many. One process does it at a time."""
     untold = Q(told_at=None) | Q(resolved_at__isnull=False, over_told_at=None)
     if not Alert.objects.filter(untold).exists():
         return 0
@@ -44,7 +44,7 @@ def _tell_all(lease: HeldLease) -> int:
 
 
 def _opened(alert: Alert) -> bool:
-    """Write the messages once, then mail until it goes out, or a dozen times."""
+    """Write the messages once, then try to mail until it succeeds, at most 12 times."""
     mine = Alert.objects.filter(pk=alert.pk)
     with transaction.atomic():
         mine.update(mail_tries=F("mail_tries") + 1)
@@ -57,7 +57,7 @@ def _opened(alert: Alert) -> bool:
 
 
 def _over(alert: Alert) -> bool:
-    """Say that it is over; no insisting on that."""
+    """Announce that the alert is resolved; mail only once."""
     with transaction.atomic():
         Alert.objects.filter(pk=alert.pk).update(over_told_at=now())
         webhooks.announce_to(_hooks(), RESOLVED, _shown(alert))
@@ -84,7 +84,7 @@ def _mail(alert: Alert, *, is_over: bool) -> None:
     subject = f"[Slipway] {'Over: ' if is_over else ''}{about}: {alert.code}"
     lines = [alert.message, "", alert.remedy, "", f"{settings.PUBLIC_URL}/admin/"]
     if is_over:
-        lines = [f"This is over: {alert.message}", "", f"{settings.PUBLIC_URL}/admin/"]
+        lines = [f"Resolved: {alert.message}", "", f"{settings.PUBLIC_URL}/admin/"]
     send_mail(subject, "\n".join(lines), None, settings.ALERT_EMAILS)
 
 

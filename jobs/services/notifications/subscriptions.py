@@ -1,4 +1,4 @@
-"""What people do with their webhooks: subscribe, change."""
+"""What people do with their webhooks: subscribe and change."""
 
 from typing import Any
 
@@ -13,9 +13,10 @@ from jobs.services.notifications import webhooks
 def subscribe(
     owner: Any, *, url: str, events: list[str], description: str = ""
 ) -> Webhook:
-    """Have `url` told of the owner's jobs.
+    """Send events of the owner's jobs to `url`.
 
-    Raise `InvalidInput` for an address we never send to, `Conflict` for one too many.
+    Raise `InvalidInput` for a URL we never send to, `Conflict` for one webhook too
+    many.
     """
     webhook_urls.check_url(url, "/url")
     with transaction.atomic():

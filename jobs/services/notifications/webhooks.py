@@ -1,7 +1,7 @@
-"""From what happened to jobs to messages, and what becomes of each message.
+"""Turns job events into messages, and records the outcome of each message.
 
-Messages follow Standard Webhooks 1.0: signed, with the same id on every try. They are
-sent by `jobs.shifts.courier`; a message that dies with its process is due again a minute later.
+Messages follow Standard Webhooks 1.0: signed, with the same id on every try.
+`jobs.shifts.courier` sends them. If it dies, its message is due again a minute later.
 """
 
 import base64
@@ -38,7 +38,7 @@ NEEDED = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one try; `status_code` is None when nothing was answered."""
+    """The outcome of one try; `status_code` is None if no answer came."""
 
     seconds: float
     status_code: int | None = None
@@ -48,18 +48,18 @@ class Outcome:
 
     @property
     def is_success(self) -> bool:
-        """Any 2xx; a redirect is a failure."""
+        """Whether the answer is 2xx; a redirect is a failure."""
         return self.status_code is not None and 200 <= self.status_code < 300
 
 
 # --- from events to messages ----------------------------------------------------------
 def announce() -> int:
-    """Write the messages for events that nobody has been told of; return how many events.
+    """Write the messages for events not announced yet; return the number of events.
 
-    Safe to be done twice: a webhook gets one message for an event.
+    Safe to repeat: a webhook gets one message for an event.
     """
     unannounced = JobEvent.objects.filter(is_announced=False).order_by("id")
-    # Without inputs and outputs: most events have nobody to be told.
+    # Without inputs and outputs: most events have no receiver.
     events = list(unannounced.select_related("job").only(*NEEDED)[:AT_ONCE])
     if not events:
         return 0
@@ -85,7 +85,7 @@ def announce() -> int:
 
 
 def _wanted(events: list[JobEvent]) -> list[tuple[JobEvent, Webhook, str]]:
-    """Return (event, webhook, address) for every message to be written."""
+    """Return (event, webhook, URL) for every message to write."""
     relevant = [event for event in events if _type(event)]
     hooks: dict[int, list[Webhook]] = defaultdict(list)
     owners = {event.job.owner_id for event in relevant}
@@ -107,7 +107,7 @@ def _wanted(events: list[JobEvent]) -> list[tuple[JobEvent, Webhook, str]]:
 
 
 def _own_events(job: Job) -> Collection[str]:
-    """Return what the address that a job names itself is told of."""
+    """Return the event types for the URL that the job itself names."""
     if not job.webhook_url:
         return ()
     return job.webhook_events or END_TYPES
@@ -115,7 +115,7 @@ def _own_events(job: Job) -> Collection[str]:
 
 def _type(event: JobEvent) -> str:
     if event.new_status == JobStatus.PENDING and event.old_status:
-        return ""  # held again: nothing that a program could act on
+        return ""  # held again: a program cannot act on that
     return EVENT_TYPES.get(JobStatus(event.new_status), "")
 
 
@@ -125,7 +125,7 @@ def _shown(pks: Collection[Any]) -> dict[Any, dict[str, Any]]:
 
 
 def _thin(job: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is large; `omitted` names it, and `urls.self` has it."""
+    """Drop large fields; `omitted` names them, and `urls.self` returns them."""
     del job["attempts"]
     large = ("input", "output", "metadata", "outputs", "progress")
     omitted = [name for name in large if len(to_json(job[name])) > LARGE_BYTES]
@@ -137,13 +137,13 @@ def _body(event_type: str, at: Any, data: dict[str, Any]) -> str:
 
 
 def announce_batch(owner: Any, status: str, batch: dict[str, Any]) -> None:
-    """Write the messages for the end of a batch; the caller's transaction has the end."""
+    """Write the messages about a batch's end, in the transaction that ends it."""
     hooks = Webhook.objects.visible_to(owner).filter(is_active=True)
     announce_to(hooks, BATCH_TYPES[status], batch)
 
 
 def announce_to(hooks: Iterable[Webhook], kind: str, data: dict[str, Any]) -> None:
-    """Write a message for each of these webhooks that wants its kind."""
+    """Write a message for each of these webhooks that wants this event type."""
     body = _body(kind, now(), data)
     Delivery.objects.bulk_create(
         Delivery(webhook=hook, url=hook.url, event_type=kind, body=body)
@@ -154,7 +154,7 @@ def announce_to(hooks: Iterable[Webhook], kind: str, data: dict[str, Any]) -> No
 
 # --- by hand --------------------------------------------------------------------------
 def send_test(webhook: Webhook) -> Delivery:
-    """Write a message that says nothing but that messages arrive."""
+    """Write a test message."""
     data = {"message": "Slipway can reach this address."}
     return Delivery.objects.create(
         webhook=webhook,
@@ -165,7 +165,7 @@ def send_test(webhook: Webhook) -> Delivery:
 
 
 def replay(delivery: Delivery) -> None:
-    """Send a message once more, under its own id."""
+    """Send a message again, under the same id."""
     Delivery.objects.filter(pk=delivery.pk).update(
         status=Delivery.Status.PENDING, tries=0, due_at=now(), ended_at=None
     )
@@ -173,14 +173,14 @@ def replay(delivery: Delivery) -> None:
 
 
 def rotate_secret(webhook: Webhook) -> None:
-    """Sign with a new secret; for a day, with the old one too."""
+    """Sign with a new secret, and for a day with the old one as well."""
     rows = Webhook.objects.filter(pk=webhook.pk)
     rows.update(secret_version=F("secret_version") + 1, rotated_at=now())
     webhook.refresh_from_db()
 
 
 def enable(webhook: Webhook) -> None:
-    """Send to an address again that was given up."""
+    """Send to a disabled webhook again."""
     Webhook.objects.filter(pk=webhook.pk).update(
         is_active=True, disabled_reason="", failing_since=None
     )
@@ -189,9 +189,9 @@ def enable(webhook: Webhook) -> None:
 
 # --- sending --------------------------------------------------------------------------
 def claim(limit: int, on_the_way: Mapping[str, int]) -> list[Delivery]:
-    """Take due messages; nobody else has them then.
+    """Claim due messages for this process.
 
-    `on_the_way` says how many are being sent to each address: few at a time.
+    `on_the_way` is the number of messages being sent to each URL, which is limited.
     """
     most, count = conf.WEBHOOK_RECEIVER_MAX, Counter(on_the_way)
     full = [url for url in count if count[url] >= most]
@@ -232,7 +232,7 @@ def _signature(secret: str, text: bytes) -> str:
 
 
 def heard(delivery: Delivery, outcome: Outcome) -> None:
-    """Write down what came of a try, and when the next one is due."""
+    """Record the outcome of a try, and when the next one is due."""
     DeliveryTry.objects.create(
         delivery=delivery,
         number=delivery.log.count() + 1,
@@ -247,7 +247,7 @@ def heard(delivery: Delivery, outcome: Outcome) -> None:
         if hook.failing_since:
             Webhook.objects.filter(pk=hook.pk).update(failing_since=None)
         return
-    # Its webhook may have been switched off meanwhile: then there is no other try.
+    # If its webhook was disabled in the meantime, there is no further try.
     row = row.filter(status=Delivery.Status.PENDING)
     pause = _pause(delivery.tries, outcome)
     if pause is None:
@@ -259,7 +259,7 @@ def heard(delivery: Delivery, outcome: Outcome) -> None:
 
 
 def _pause(tries: int, outcome: Outcome) -> float | None:
-    """Return seconds until the next try; None when this was the last."""
+    """Return the seconds until the next try; None after the last one."""
     pauses: list[float] = conf.WEBHOOK_PAUSES_SECONDS
     if outcome.status_code == GONE or tries > len(pauses):
         return None
@@ -272,21 +272,21 @@ def _note_failure(hook: Webhook, outcome: Outcome) -> None:
     rows.filter(failing_since=None).update(failing_since=now())
     long_ago = now() - timedelta(days=conf.WEBHOOK_GIVE_UP_DAYS)
     if outcome.status_code == GONE:
-        disable(hook, "The receiver answered 410: it is gone.")
+        disable(hook, "The receiver answered 410 (Gone).")
     elif rows.filter(failing_since__lt=long_ago).exists():
         days = conf.WEBHOOK_GIVE_UP_DAYS
-        disable(hook, f"No message has arrived for {days} days.")
+        disable(hook, f"No message was accepted for {days} days.")
 
 
 def disable(hook: Webhook, reason: str) -> None:
-    """Send nothing there any more, until its owner says so."""
+    """Send nothing to this webhook until its owner enables it again."""
     Webhook.objects.filter(pk=hook.pk).update(is_active=False, disabled_reason=reason)
     waiting = Delivery.objects.filter(webhook=hook, status=Delivery.Status.PENDING)
     waiting.update(status=Delivery.Status.FAILED, due_at=None, ended_at=now())
 
 
 def sweep() -> None:
-    """Forget old messages."""
+    """Delete old messages."""
     old = now() - timedelta(days=conf.WEBHOOK_LOG_DAYS)
     done = Delivery.objects.filter(created_at__lt=old, due_at=None)
     pks = done.values_list("pk", flat=True)[: AT_ONCE * 5]
