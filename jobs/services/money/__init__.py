@@ -1,1 +1,1 @@
-"""What jobs cost, what may be spent, and what was counted. Decides nothing about a job's way."""
+"""What jobs cost, what may be spent, and totals. Does not decide what a job does."""

@@ -1,7 +1,7 @@
-"""Limits that act: a spent budget refuses new jobs, and warns before.
+"""Spending limits: a warning first, then new jobs are refused.
 
-Spent is what ended jobs cost in the period (UTC), and what those on their way will
-cost as far as that can be told. An accepted job always goes on.
+Spent is the cost of jobs that ended in the period (UTC) plus the expected cost of
+active jobs, where it is known. Accepted jobs always continue.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ ALERT = "budget"
 
 @dataclass(frozen=True)
 class Standing:
-    """How much of a budget is gone."""
+    """How much of a budget is used."""
 
     budget: Budget
     spent: Decimal
@@ -39,7 +39,7 @@ class Standing:
 
     @property
     def percent(self) -> int:
-        """How much is gone, with what is on its way."""
+        """How much is used, active jobs included."""
         gone = self.spent + self.on_the_way
         if not self.budget.amount:
             return 100
@@ -54,7 +54,7 @@ class Standing:
 def check(
     *, owner: Any, api_key_id: int | None, endpoint: Endpoint, jobs: int = 1
 ) -> None:
-    """Raise `BudgetSpent` where `jobs` more would cost more than is left."""
+    """Raise `BudgetSpent` if `jobs` more would cost more than is left."""
     if costs.price_of(endpoint) == 0:
         return  # one's own GPU
     for budget in _of(owner=owner, api_key_id=api_key_id, endpoint=endpoint):
@@ -66,10 +66,10 @@ def check(
 
 
 def notes(*, owner: Any, endpoint: Endpoint) -> list[str]:
-    """Return what somebody should know before they submit."""
+    """Return what the user should know before submitting."""
     near = [stand(one) for one in _of(owner=owner, api_key_id=None, endpoint=endpoint)]
     return [
-        f"{one.percent} % of the budget ({one.budget}) is used; ${one.left:.2f} are left."
+        f"{one.percent} % of the budget ({one.budget}) is used; ${one.left:.2f} is left."
         for one in near
         if one.is_near
     ]
@@ -96,16 +96,17 @@ def stand(budget: Budget) -> Standing:
 
 
 def watch() -> None:
-    """Warn the operator of budgets that are nearly spent; take the warning back."""
+    """Alert the operator to budgets that are nearly used up; resolve old alerts."""
     budgets = list(Budget.objects.select_related("user", "api_key", "endpoint"))
     alerts.forget([ALERT], [_subject(budget) for budget in budgets])
     for budget in budgets:
         standing = stand(budget)
         alerts.keep(
             ALERT,
-            f"The budget ({budget}) is used up to {standing.percent} %: "
+            f"The budget ({budget}) is {standing.percent} % used: "
             f"${standing.spent:.2f}.",
-            "At 100 % new jobs are refused; accepted ones go on. Raise it, or let it act.",
+            "At 100 %, new jobs are refused; accepted ones continue. Raise the budget, "
+            "or let it stop new jobs.",
             subject=_subject(budget),
             is_open=standing.is_near,
             severity="warning",
@@ -117,7 +118,7 @@ def _subject(budget: Budget) -> str:
 
 
 def forget() -> None:
-    """Look again whether there are budgets; called when one is saved."""
+    """Forget whether budgets exist; called when one is saved."""
     cache.delete(HAS_ANY)
 
 
@@ -158,5 +159,5 @@ def _refusal(standing: Standing, wanted: Decimal, jobs: int) -> str:
     text = f"The budget {budget.period_words} is spent: {gone}."
     if standing.left > 0:
         what = "This job" if jobs == 1 else f"These {jobs:,} jobs"
-        text = f"{what} would cost about ${wanted:.2f}; ${standing.left:.2f} are left ({gone})."
-    return f"{text} Come again {again} (UTC), or ask the operator to raise it."
+        text = f"{what} would cost about ${wanted:.2f}; ${standing.left:.2f} is left ({gone})."
+    return f"{text} Try again {again} (UTC), or ask the operator to raise it."

@@ -1,4 +1,4 @@
-"""What jobs cost: price per second times what ran. An estimate; RunPod's bill decides.
+"""What jobs cost: price per second times run time. An estimate; RunPod's bill decides.
 
 A job's cost is calculated once, soon after its end, and added to the totals in the same
 transaction. Every attempt counts: RunPod bills those that failed, too.
@@ -26,10 +26,10 @@ Key = tuple[Any, int, int, int]
 
 
 def price_of(endpoint: Endpoint) -> Decimal | None:
-    """Return US dollars for a worker's second; None where nobody has said.
+    """Return the US dollars for a worker's second; None if no price is set.
 
-    The endpoint's own price, or that of its first GPU tier with one. One's own GPU costs
-    nothing.
+    It is the endpoint's own price, or that of its first GPU tier with one. Your own GPU
+    costs nothing.
     """
     if endpoint.price_per_second is not None:
         return endpoint.price_per_second
@@ -43,7 +43,7 @@ def price_of(endpoint: Endpoint) -> Decimal | None:
 
 
 def forget_prices() -> None:
-    """Look at the prices again; called when they are edited."""
+    """Reload the prices on the next use; called when they are edited."""
     cache.delete("gpu-prices")
 
 
@@ -56,7 +56,7 @@ def _prices() -> dict[str, Decimal | None]:
 
 
 def cost_json(job: Job) -> dict[str, Any] | None:
-    """Return a job's cost for programs; None while it is not known."""
+    """Return a job's cost for programs; None while it is unknown."""
     if job.cost is None:
         return None
     detail = job.cost_detail or {}
@@ -70,11 +70,11 @@ def cost_json(job: Job) -> dict[str, Any] | None:
     }
 
 
-# --- reckoning ------------------------------------------------------------------------
+# --- calculating ----------------------------------------------------------------------
 def settle() -> int:
     """Calculate the costs of ended jobs, oldest end first; return how many.
 
-    May be done by several at once, and may die at any line.
+    Several processes may do this at once, and each may die at any line.
     """
     ended = Job.objects.filter(finished_at__isnull=False, costed_at=None)
     related = ended.in_brief().prefetch_related("attempts")
@@ -89,7 +89,7 @@ def settle() -> int:
             costs = _reckoned(job, is_cold)
             mine = Job.objects.filter(pk=job.pk, costed_at=None)
             if not mine.update(**costs, costed_at=now()):
-                continue  # somebody else was first
+                continue  # another process was first
             seconds = costs["cost_detail"]["run_s"] + costs["cost_detail"]["cold_s"]
             total = totals[_key(job)]
             total[0] += 1
@@ -124,7 +124,7 @@ def _reckoned(job: Job, is_cold: dict[Any, bool]) -> dict[str, Any]:
 
 
 def _run_seconds(job: Job, attempt: Attempt) -> float:
-    """Return how long a worker had it: RunPod's word, else ours."""
+    """Return how long a worker had the job: RunPod's figure, else ours."""
     if attempt.execution_ms is not None:
         return attempt.execution_ms / 1000
     is_last = attempt.number == job.attempt_no
@@ -134,9 +134,9 @@ def _run_seconds(job: Job, attempt: Attempt) -> float:
 
 
 def _cold(jobs: list[Job]) -> dict[Any, bool]:
-    """Return {attempt: whether no worker was up when it was handed over}.
+    """Return {attempt: whether no worker was up when it was submitted}.
 
-    Only a sample from just before proves it; without one nothing is called cold.
+    Only a sample from just before proves it; without one, no start counts as cold.
     """
     waited = [
         (job.endpoint_id, attempt)

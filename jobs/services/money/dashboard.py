@@ -1,7 +1,7 @@
-"""What an operator sees first: numbers for plots, in a constant number of queries.
+"""The operator's dashboard: numbers for charts, in a constant number of queries.
 
-From totals and samples, never by counting all jobs: with a million of them it is as fast
-as with ten.
+It reads totals and samples and never counts all jobs, so a million jobs do not make it
+slower than ten.
 """
 
 from collections import Counter, defaultdict
@@ -28,13 +28,13 @@ HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 ENDS = ("completed", "failed", "cancelled", "timed_out")
 WORKERS = ("running", "idle", "initializing", "throttled", "unhealthy", "in_queue")
 FAILURES_SHOWN = 8
-ENDPOINTS_PLOTTED = 7  # the others are added up
+ENDPOINTS_PLOTTED = 7  # the others are shown as one sum
 MINUTES = 10
 
 
 @dataclass(frozen=True)
 class Range:
-    """A stretch of time up to now, and the step of its plots."""
+    """A time range up to now, and the step of its charts."""
 
     name: str
     title: str
@@ -52,7 +52,7 @@ RANGES = (
 
 @dataclass(frozen=True)
 class Series:
-    """Lines or bars over the same times."""
+    """Lines or bars over the same points in time."""
 
     labels: list[str]
     lines: dict[str, list[float | None]]
@@ -60,7 +60,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Failure:
-    """Failed jobs of an endpoint that say the same."""
+    """Failed jobs of an endpoint with the same message."""
 
     endpoint: str
     endpoint_id: int
@@ -72,7 +72,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Place:
-    """An endpoint with what goes on there."""
+    """An endpoint with its current work and spend."""
 
     endpoint: Endpoint
     waiting: int
@@ -82,7 +82,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """All of it."""
+    """Everything that the dashboard shows."""
 
     range: Range
     active: Counter[str]
@@ -101,7 +101,7 @@ class Dashboard:
 
 
 def dashboard(name: str = "24h") -> Dashboard:
-    """Return the dashboard over a range; an unknown one is the first."""
+    """Return the dashboard for a range; an unknown name gives the first range."""
     span = next((one for one in RANGES if one.name == name), RANGES[0])
     at = now()
     endpoints = list(
@@ -136,7 +136,7 @@ def dashboard(name: str = "24h") -> Dashboard:
 
 
 def workers_of(endpoint: Endpoint) -> Series:
-    """Return the samples of one endpoint over six hours, one every few minutes."""
+    """Return the samples of one endpoint over six hours, in steps of five minutes."""
     at = now()
     span = Range("", "", 6 * HOUR, timedelta(minutes=5))
     slots = _slots(span, at)
@@ -232,7 +232,7 @@ def _times(hours: list[dict[str, Any]], span: Range, at: datetime) -> Series:
 
 
 def _pools(endpoints: list[Endpoint]) -> dict[int, str]:
-    """Return {endpoint: whose workers it has}: local ones of a queue share theirs."""
+    """Return {endpoint: its pool of workers}: local endpoints of a queue share one."""
     return {
         one.pk: f"queue {one.queue_name}"
         if one.kind == Endpoint.Kind.LOCAL
@@ -242,7 +242,7 @@ def _pools(endpoints: list[Endpoint]) -> dict[int, str]:
 
 
 def _workers(span: Range, at: datetime, pools: dict[int, str]) -> Series:
-    """Add up the averages of each step; endpoints that share workers count once."""
+    """Sum the averages of each step; endpoints that share workers count once."""
     is_fine = span.step == HOUR
     step = timedelta(minutes=MINUTES) if is_fine else span.step
     fine = Range(span.name, span.title, span.span, step)
@@ -285,7 +285,7 @@ def _spends(span: Range, at: datetime) -> dict[tuple[date, int], float]:
 
 
 def _first_day(span: Range, at: datetime) -> date:
-    """Return when the days of cost begin: one day alone says little."""
+    """Return the first day of the cost chart, which shows at least a week."""
     return at.date() - max(span.span, WEEK) + DAY
 
 
@@ -343,7 +343,7 @@ def _begin(span: Range, at: datetime) -> datetime:
 
 
 def _slots(span: Range, at: datetime) -> list[datetime]:
-    """Return when each step begins, the last one holding `at`."""
+    """Return the start of each step; the last one contains `at`."""
     seconds = span.step.total_seconds()
     midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
     passed = (at - midnight).total_seconds() // seconds

@@ -1,4 +1,4 @@
-"""How long a job will take and cost, from those before it."""
+"""How long a job will take and what it will cost, based on earlier jobs."""
 
 import math
 from collections import defaultdict
@@ -25,7 +25,7 @@ ROUND = Decimal("0.0001")
 
 @dataclass(frozen=True)
 class Estimate:
-    """What jobs like this one took: median seconds and US dollars, and of how many."""
+    """Median seconds and US dollars of similar jobs, and how many there were."""
 
     seconds: float
     cost: Decimal | None
@@ -33,14 +33,14 @@ class Estimate:
 
 
 def usual(endpoint: Endpoint) -> Estimate | None:
-    """Return what jobs of an endpoint usually take; None before the first."""
+    """Return what an endpoint's jobs usually take; None before the first one."""
     return usual_of([endpoint]).get(endpoint.pk)
 
 
 def usual_of(endpoints: Iterable[Endpoint]) -> dict[int, Estimate]:
-    """Return {endpoint id: what its jobs usually take}, without those that had none.
+    """Return {endpoint id: what its jobs usually take}; endpoints without any are left out.
 
-    Looked up again after half a minute: every job's page asks.
+    Cached for half a minute, because every job's page asks.
     """
     names = {f"usual-{endpoint.pk}": endpoint for endpoint in endpoints}
     estimates: dict[str, Estimate | None] = cache.get_many(names)
@@ -59,7 +59,7 @@ def usual_of(endpoints: Iterable[Endpoint]) -> dict[int, Estimate]:
 
 
 def similar(endpoint: Endpoint, input: dict[str, Any], owner: Any) -> Estimate | None:
-    """Return what jobs with files of about the same size took."""
+    """Return what jobs with files of similar size took."""
     spans = _spans(endpoint)
     named = references.uploads_of(input)
     mine = Upload.objects.visible_to(owner).filter(pk__in=named)
@@ -73,7 +73,7 @@ def similar(endpoint: Endpoint, input: dict[str, Any], owner: Any) -> Estimate |
 
 
 def eta(job: Job, position: int | None) -> datetime | None:
-    """Return when a job will end at this rate; None where nothing can be said."""
+    """Return when a job will end at this rate; None if nothing is known."""
     if job.has_ended:
         return None
     fraction = float(job.progress.get("fraction") or 0)

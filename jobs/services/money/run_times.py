@@ -1,4 +1,4 @@
-"""How long the newest completed jobs of an endpoint ran: what every estimate rests on."""
+"""How long an endpoint's newest completed jobs ran: the basis of every estimate."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -15,7 +15,7 @@ ENOUGH = 20
 
 
 class RunTime(NamedTuple):
-    """One job, and how many seconds it ran."""
+    """A job and its run time in seconds."""
 
     job: UUID
     seconds: float
@@ -26,7 +26,7 @@ def newest(endpoints: Collection[int]) -> dict[int, list[RunTime]]:
     completed = Job.objects.filter(
         status=JobStatus.COMPLETED, started_at__isnull=False, finished_at__isnull=False
     ).order_by("-finished_at")
-    if len(endpoints) == 1:  # every page of a job asks this
+    if len(endpoints) == 1:  # the query of every job's page
         rows = completed.filter(endpoint__in=endpoints)[:NEWEST]
     else:
         rows = completed.filter(_is_among_newest(completed, endpoints))
@@ -51,6 +51,6 @@ def _is_among_newest(completed: QuerySet[Job], endpoints: Collection[int]) -> Q:
 
 
 def quantile(endpoint: int, fraction: float) -> float:
-    """Return a quantile of an endpoint's newest run times; 0 where there are too few."""
+    """Return a quantile of an endpoint's newest run times; 0 if there are too few."""
     seconds = sorted(one.seconds for one in newest([endpoint]).get(endpoint, ()))
     return seconds[int(len(seconds) * fraction)] if len(seconds) >= ENOUGH else 0.0

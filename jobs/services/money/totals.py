@@ -1,7 +1,7 @@
-"""Counting what ended in each hour, so that a dashboard need not count jobs.
+"""Counts what ended in each hour, so that the dashboard need not count jobs.
 
-The last two hours are counted anew with every sweep; older ones once. It begins with
-the oldest job and catches up some days at a time.
+Every sweep counts the last two hours again; older hours are counted once. Counting
+starts with the oldest job and catches up some days at a time.
 """
 
 from collections import defaultdict
@@ -26,7 +26,7 @@ def count_hours() -> int:
     while hour is not None and hours < HOURS_AT_ONCE:
         _count(hour)
         hours += 1
-        hour = _next(hour + HOUR)  # hours in which nothing ended are passed over
+        hour = _next(hour + HOUR)  # skips hours in which nothing ended
     return hours
 
 
@@ -38,7 +38,7 @@ def _next(since: datetime) -> datetime | None:
 
 
 def _begin() -> datetime | None:
-    """Return the first hour to count: the one before the newest that was counted."""
+    """Return the first hour to count: the one before the newest counted hour."""
     newest = JobHour.objects.order_by("-hour").values_list("hour", flat=True).first()
     this = _hour_of(now())
     if newest is not None:

@@ -1,4 +1,4 @@
-"""What a user has spent, and how much is left: for their page and their programs."""
+"""What a user has spent and how much is left, for pages and programs."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Usage:
-    """Thirty days of a user."""
+    """A user's spend over thirty days."""
 
     today: Decimal
     month: Decimal
@@ -39,7 +39,7 @@ class Usage:
 
     @property
     def most(self) -> Decimal:
-        """The dearest day, for the height of bars."""
+        """The most expensive day, for the height of the bars."""
         return max((amount for _, amount in self.days), default=Decimal(0))
 
 
@@ -79,7 +79,7 @@ def _budgets(user: Any) -> list[Budget]:
     mine = Budget.objects.filter(user=user) | Budget.objects.filter(user=None)
     related = ("user", "api_key", "endpoint")
     candidates = list(mine.select_related(*related).order_by("pk"))
-    # Those of others' keys are none of this user's business.
+    # Budgets of other users' keys are not this user's business.
     return [
         one for one in candidates if not one.api_key or one.api_key.owner_id == user.pk
     ]
