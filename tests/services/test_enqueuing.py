@@ -264,7 +264,7 @@ def test_a_file_stays_while_items_are_read_from_it():
     batch = of_file(lines({"n": 1}))
     upload = Upload.objects.get()
     assert upload.expires_at is None
-    with pytest.raises(Conflict, match=r"being read from items\.ndjson"):
+    with pytest.raises(Conflict, match=r"reading its items from items\.ndjson"):
         uploads.discard(upload)
     read(batch)
     upload.refresh_from_db()

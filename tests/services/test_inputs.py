@@ -39,7 +39,7 @@ def test_a_url_or_an_upload_is_a_file():
         ({"media": "https://a/x", "level": 0}, "/input/level", "at least 1"),
         ({"media": "https://a/x", "style": "red"}, "/input/style", "blur, cover"),
         ({"media": "https://a/x", "stlye": "blur"}, "/input/stlye", "“style”"),
-        ({"media": "https://a/x", "_slipway": {}}, "/input/_slipway", "ours"),
+        ({"media": "https://a/x", "_slipway": {}}, "/input/_slipway", "reserved"),
         ({"media": "https://a/\0"}, "/input/media", "NUL"),
         ({"media": "https://a/\ud800"}, "/input/media", "surrogate"),
         ([], "/input", "object"),

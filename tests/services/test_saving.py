@@ -108,7 +108,7 @@ def test_two_files_of_one_name_are_both_kept(site):
         ((403, b""), "the server answered 403"),
         ((304, b""), "the server answered 304"),
         ((500, b""), "no answer"),
-        ((200, b"<html>log in</html>"), "shows a web page"),
+        ((200, b"<html>log in</html>"), "returns a web page"),
         ((200, b""), "it is empty"),
     ],
 )

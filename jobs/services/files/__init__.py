@@ -1,1 +1,1 @@
-"""Bytes given by users and made by workers: where they lie, how they come and go. Knows no job's way."""
+"""Files from users and workers: where they are stored, how they come and go."""

@@ -1,4 +1,4 @@
-"""The signed path to which a worker PUTs one output of its attempt."""
+"""The signed path to which a worker PUTs one file of its attempt."""
 
 import base64
 import json

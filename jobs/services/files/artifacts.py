@@ -1,7 +1,7 @@
-"""The files a worker delivers: where it sends them, and whether they came.
+"""The files that a worker delivers: where it sends them, and whether they arrived.
 
-On our disk they come through us and are measured on the way. To a bucket the worker
-sends them itself; what it announced is compared with the bucket before the job ends.
+Files for our disk pass through us and are measured on the way. Files for a bucket are
+sent there directly and compared with the worker's manifest before the job ends.
 """
 
 import hashlib
@@ -24,8 +24,8 @@ def open_output(
 ) -> dict[str, Any]:
     """Return how to send one file: {"method", "url"} or {"method", "part_size"}.
 
-    A worker that does not tell the size sends through us, whatever our store is. Opening
-    a name again begins the file anew.
+    A worker that does not know the size sends the file through us, whatever our store
+    is. Opening a name again restarts its file.
     """
     _check_open(attempt)
     if size > conf.OUTPUT_MAX_BYTES:
@@ -48,14 +48,14 @@ def open_output(
 
 
 def part_links(attempt: Attempt, name: str, numbers: list[int]) -> list[dict[str, Any]]:
-    """Return [{"number", "size", "url"}] for parts of a file that was opened."""
+    """Return [{"number", "size", "url"}] for parts of an opened file."""
     _check_open(attempt)
     artifact = attempt.artifacts.filter(name=name).exclude(multipart_id="").first()
     if artifact is None:
         raise NotFound(f"No file called {name} was opened in parts.")
     if len(numbers) > conf.PARTS_SIGNED_AT_ONCE:
         raise InvalidInput(
-            Problem("/numbers", f"At most {conf.PARTS_SIGNED_AT_ONCE} at once.")
+            Problem("/numbers", f"Ask for at most {conf.PARTS_SIGNED_AT_ONCE} at once.")
         )
     if not all(1 <= number <= artifact.part_count for number in numbers):
         text = f"This file has parts 1 to {artifact.part_count}."
@@ -80,14 +80,14 @@ def part_links(attempt: Attempt, name: str, numbers: list[int]) -> list[dict[str
 def keep(
     attempt: Attempt, *, name: str, content_type: str, size: int, sha256: str, key: str
 ) -> Artifact | None:
-    """Remember a file that has arrived on our disk; return the row of one it replaces."""
+    """Record a file that arrived on our disk; return the row that it replaces."""
     _check_open(attempt)
     values = {"size": size, "sha256": sha256, "store": LOCAL, "key": key}
     return _put(attempt, name, content_type, **values)
 
 
 def forget(old: Artifact) -> None:
-    """Delete the bytes of a file that another one has replaced."""
+    """Delete the bytes of a file that was replaced."""
     if old.multipart_id:
         bucket().abort(old.key, old.multipart_id)
     store(old.store).delete(old.key)
@@ -96,25 +96,25 @@ def forget(old: Artifact) -> None:
 def settle(
     artifact: Artifact, file: dict[str, Any], going_on: Callable[[], object]
 ) -> str:
-    """Compare a file in the bucket with a manifest's line; return what is wrong.
+    """Compare a file in the bucket with its line in the manifest; return the problem.
 
-    `going_on` is called between pieces: a large file takes minutes. Raise `StoreError`
-    when the bucket does not say.
+    `going_on` is called between pieces, because a large file takes minutes. Raise
+    `StoreError` if the bucket does not answer.
     """
     name, size, sha256 = file["name"], file["size"], file["sha256"]
     if artifact.size != size:
-        return f"{name} is not the file the worker describes."
+        return f"{name} does not match the worker's manifest."
     if artifact.multipart_id:
         _complete(artifact)
     if bucket().size(artifact.key) != size:
-        return f"{name} did not arrive whole in the bucket."
+        return f"{name} is incomplete in the bucket."
     if size <= conf.BUCKET_HASH_MAX_BYTES and artifact.sha256 != sha256:
         digest = hashlib.sha256()
         for piece in bucket().chunks(artifact.key, 0, size):
             digest.update(piece)
             going_on()
         if digest.hexdigest() != sha256:
-            return f"{name} is not the file the worker describes."
+            return f"{name} does not match the worker's manifest."
     Artifact.objects.filter(pk=artifact.pk).update(sha256=sha256, multipart_id="")
     return ""
 
@@ -143,7 +143,7 @@ def _begin(attempt: Attempt, name: str, content_type: str, size: int) -> Artifac
 def _put(
     attempt: Attempt, name: str, content_type: str, **values: Any
 ) -> Artifact | None:
-    """Write the row of a file; return the one that had its name before."""
+    """Write the row of a file; return the row that had its name before."""
     old = Artifact.objects.filter(attempt=attempt, name=name).first()
     defaults = {
         "content_type": content_type[:120],
@@ -160,9 +160,9 @@ def _complete(artifact: Artifact) -> None:
         parts = bucket().parts(artifact.key, artifact.multipart_id)
         bucket().complete(artifact.key, artifact.multipart_id, parts)
     except NoSuchMultipart:
-        pass  # done before; the size decides
+        pass  # completed earlier; the size decides
 
 
 def _check_open(attempt: Attempt) -> None:
     if attempt.manifest is not None:
-        raise Conflict("This attempt has its result already.", code="done")
+        raise Conflict("This attempt already has its result.", code="done")

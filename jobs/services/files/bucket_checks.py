@@ -1,4 +1,4 @@
-"""What an installation needs of its bucket, tried out with one small object."""
+"""Tests with one small object whether the bucket does what Slipway needs."""
 
 import json
 import uuid
@@ -19,7 +19,7 @@ TIMEOUT = httpx.Timeout(10.0)
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was tried. `remedy` is empty where all is well."""
+    """The result of one test. `remedy` is empty if all is well."""
 
     name: str
     text: str
@@ -38,7 +38,7 @@ def origin() -> str:
 
 
 def cors_rule() -> str:
-    """Return the rule for the bucket, as `aws s3api put-bucket-cors` takes it."""
+    """Return the CORS rule in the form that `aws s3api put-bucket-cors` takes."""
     rule = {
         "CORSRules": [
             {
@@ -53,11 +53,11 @@ def cors_rule() -> str:
 
 
 def run() -> Iterator[Finding]:
-    """Try everything; stop where the rest cannot work either."""
+    """Run all tests; stop when the rest cannot work either."""
     key = f"doctor/{uuid.uuid4().hex}"
     try:
         bucket().save(key, [b"hello"])
-        yield Finding("write", f"{settings.S3_BUCKET} takes files.")
+        yield Finding("write", f"{settings.S3_BUCKET} accepts files.")
         yield from _links(key)
         yield from _parts(f"{key}-parts")
         yield from _once(f"{key}-once")
@@ -86,7 +86,7 @@ def _links(key: str) -> Iterator[Finding]:
     if wrong.status_code != httpx.codes.FORBIDDEN:
         yield Finding(
             "signatures",
-            f"A link altered to another file answers {wrong.status_code}, not 403.",
+            f"A link changed to another file answers {wrong.status_code}, not 403.",
             "This store does not check signatures. Do not keep files in it.",
         )
 
@@ -99,14 +99,14 @@ def _parts(key: str) -> Iterator[Finding]:
     parts = [part for part in store.parts(key, id) if part.number == 1]
     if not answer.is_success or not parts:
         store.abort(key, id)
-        remedy = "Browsers cannot send files. See that the store takes presigned parts."
+        remedy = (
+            "Browsers cannot send files. Check that the store accepts presigned parts."
+        )
         yield Finding("parts", f"A part is answered {answer.status_code}.", remedy)
         return
     if longer.is_success:
         store.abort(key, id)
-        text = (
-            "The store takes more bytes than a link was signed for; we look afterwards."
-        )
+        text = "The store accepts more bytes than a link was signed for; we check afterwards."
         yield Finding("lengths", text)
     else:
         store.complete(key, id, parts)
@@ -114,7 +114,7 @@ def _parts(key: str) -> Iterator[Finding]:
 
 
 def _once(key: str) -> Iterator[Finding]:
-    """May a file be replaced that a link was to write once?"""
+    """Test whether a write-once link can overwrite its file."""
     url = bucket().put_link(key, 5, HOUR)
     headers = {"If-None-Match": "*"}
     first = _call("PUT", url, b"hello", headers)
@@ -128,11 +128,11 @@ def _once(key: str) -> Iterator[Finding]:
     elif first.is_success:
         yield Finding(
             "write once",
-            f"{text} The store lets a link replace its file while it lives.",
+            f"{text} Until it expires, a link can overwrite its file.",
         )
     else:
         remedy = (
-            "Set JOBS_BUCKET_CONDITIONAL_WRITES=false: it does not know If-None-Match."
+            "Set JOBS_BUCKET_CONDITIONAL_WRITES=false: the store lacks If-None-Match."
         )
         yield Finding("write once", text, remedy)
 
@@ -145,10 +145,10 @@ def _cors(key: str) -> Finding:
     }
     answer = _call("OPTIONS", bucket().put_link(key, 5, HOUR, once=False), b"", asked)
     allowed = answer.headers.get("access-control-allow-origin", "nobody")
-    text = f"Browsers of {allowed} may send files."
+    text = f"Browsers at {allowed} may send files."
     is_ok = answer.is_success and allowed in {"*", origin()}
     return Finding(
-        "CORS", text, "" if is_ok else f"Give the bucket this: {cors_rule()}"
+        "CORS", text, "" if is_ok else f"Set this rule on the bucket: {cors_rule()}"
     )
 
 

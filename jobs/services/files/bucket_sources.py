@@ -1,7 +1,7 @@
-"""Other people's objects in buckets, as items of batches: `s3://bucket/key`.
+"""Objects in other people's buckets as items of batches: `s3://bucket/key`.
 
-They are read with the server's own credentials, so an operator says where users may
-look: `JOBS_BATCH_SOURCES`.
+They are read with the server's own credentials, so the operator decides what users may
+read: `JOBS_BATCH_SOURCES`.
 """
 
 import re
@@ -23,7 +23,7 @@ Cursor = dict[str, Any]
 
 
 def check(source: Source, pointer: str) -> None:
-    """Raise `InvalidInput` for paths and patterns that cannot be used. Asks no bucket."""
+    """Raise `InvalidInput` for unusable paths and patterns. Contacts no bucket."""
     problems = []
     for index, path in enumerate(source["s3_paths"]):
         text = refusal(path)
@@ -48,21 +48,21 @@ def refusal(path: str) -> str:
     is_own = match[1] == settings.S3_BUCKET
     if not (is_own and match[2].startswith(OURS)) and _is_allowed(path, is_own=is_own):
         return ""
-    return "This server may not read there. An operator allows it: JOBS_BATCH_SOURCES."
+    return "This server may not read there. JOBS_BATCH_SOURCES can allow it."
 
 
 def _is_allowed(path: str, *, is_own: bool) -> bool:
     places = conf.BATCH_SOURCES
     if places is None:
         return is_own
-    # "s3://media" is not "s3://media-of-others".
+    # "s3://media" must not match "s3://media-of-others".
     return any(path.startswith(f"{place.rstrip('/')}/") for place in places)
 
 
 def paths(
     source: Source, at: Cursor, going_on: Callable[[], object] = lambda: None
 ) -> Iterator[tuple[str, Cursor]]:
-    """Yield (path of a file that is wanted, where to go on after it).
+    """Yield (path of a matching file, cursor after it).
 
     Files come in the order of `s3_paths`, then of their keys, each once. Raise
     `StoreError` while a bucket does not answer.
@@ -83,12 +83,12 @@ def paths(
 
 def _wanted(source: Source) -> Callable[[str], bool]:
     matches = path_globs.matcher(source["includes"], source["excludes"])
-    # A prefix like s3://bucket/ may be allowed, and have ours among others.
+    # An allowed prefix such as s3://bucket/ may also contain our own folders.
     return lambda path: not refusal(path) and matches(path)
 
 
 def content(path: str, start: int = 0) -> Iterator[bytes] | None:
-    """Return a file's bytes from `start` on; None where it has gone.
+    """Return a file's bytes from `start` on; None if it no longer exists.
 
     Raise `StoreError` while the bucket does not answer.
     """
@@ -98,7 +98,7 @@ def content(path: str, start: int = 0) -> Iterator[bytes] | None:
 
 
 def link(path: str, lives: timedelta) -> str:
-    """Return a link to a file for a worker; the path itself where users may not read."""
+    """Return a link for a worker; the path itself where users may not read."""
     if refusal(path):
         return path
     name, key = _parts(path)

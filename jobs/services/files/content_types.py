@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes and never by its name."""
+"""The type of a file, from its first bytes and never from its name."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ import puremagic
 
 HEAD_BYTES = 8192
 UNKNOWN = "application/octet-stream"
-# Types a page may show in place; everything else is downloaded only.
+# Types that a page may show in place; all others are only downloaded.
 PREVIEWABLE = frozenset(
     {
         "image/png",
@@ -53,9 +53,9 @@ def is_any(content_type: str, patterns: Iterable[str]) -> bool:
 
 
 def words_for(content_type: str) -> str:
-    """Return what to call such a file in a sentence."""
+    """Return the words for such a file in a sentence."""
     if content_type in {"", UNKNOWN}:
-        return "of a kind we do not recognise"
+        return "of an unknown type"
     return "text" if content_type.startswith("text/") else content_type
 
 
@@ -73,6 +73,6 @@ def _is_text(head: bytes) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        # A character may be cut at the end of what we looked at.
+        # The head may end in the middle of a character.
         return error.start >= len(head) - 3
     return True

@@ -1,4 +1,4 @@
-"""Signed links to files, and what stands behind them."""
+"""Signed links to files, and the files behind them."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,12 +16,12 @@ from jobs.services.files.content_types import PREVIEWABLE, UNKNOWN
 from jobs.storage import Served, bucket, store
 
 PERSON = timedelta(hours=1)
-DIRECT = timedelta(minutes=5)  # a link to the bucket, made when it is clicked
+DIRECT = timedelta(minutes=5)  # a link to the bucket, created on click
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A whole file in a store."""
+    """A complete file in a store."""
 
     store: str
     key: str
@@ -37,7 +37,7 @@ class StoredFile:
 
     @property
     def served(self) -> Served:
-        """The headers that keep it from ever acting as a page of ours."""
+        """The headers that prevent it from ever running as a page of ours."""
         inline = self.is_previewable
         return Served(
             content_type=self.content_type if inline else UNKNOWN,
@@ -71,7 +71,7 @@ def find(signed: str) -> StoredFile:
         Artifact.objects.filter(pk=UUID(id)).first() if kind == "artifact" else None
     )
     if artifact is None:
-        raise NotFound("This file is gone.")
+        raise NotFound("This file no longer exists.")
     return StoredFile(
         artifact.store,
         artifact.key,
@@ -88,7 +88,7 @@ def direct_url(stored: StoredFile, lives: timedelta = DIRECT) -> str:
 
 
 def for_worker(upload: Upload, lives: timedelta) -> str:
-    """Return a link for a GPU worker: the bucket's own, or ours, which lives as long."""
+    """Return a link for a GPU worker: the bucket's own link, or ours, valid as long."""
     direct = direct_url(_of_upload(upload), lives)
     if direct:
         return direct
@@ -97,7 +97,7 @@ def for_worker(upload: Upload, lives: timedelta) -> str:
 
 
 def bucket_url() -> str:
-    """Return the base of every link into the bucket; empty where there is none."""
+    """Return the base URL of links into the bucket; empty without a bucket."""
     if not settings.S3_BUCKET:
         return ""
     link = urlsplit(bucket().link("_", Served("", ""), DIRECT))

@@ -1,6 +1,6 @@
-"""Files inside the JSON output of other people's handlers: base64 and addresses.
+"""Files inside the JSON output of other people's handlers: base64 and URLs.
 
-Pure: finds them and names them. `collection` fetches and stores.
+Pure: finds and names them. `saving` fetches and stores them.
 """
 
 import base64
@@ -19,13 +19,13 @@ BASE64_MIN = 512
 _DATA_URI = re.compile(r"^data:[\w.+-]+/[\w.+-]+;base64,", re.ASCII)
 _BASE64 = re.compile(r"^[A-Za-z0-9+/]+={0,2}$", re.ASCII)
 _URL = re.compile(r"^https?://[^\s/@]+/\S*$", re.IGNORECASE)
-# mimetypes knows several endings for one type and answers with the odd one.
+# mimetypes knows several extensions for these types and picks an unusual one.
 _ENDINGS = {"image/jpeg": ".jpg", "audio/mpeg": ".mp3", "text/plain": ".txt"}
 
 
 @dataclass(frozen=True)
 class Found:
-    """One file in an output: where it stands, and its bytes or its address."""
+    """One file in an output: its path there, and its bytes or its URL."""
 
     path: tuple[str | int, ...]
     content: bytes | None = None
@@ -33,7 +33,7 @@ class Found:
 
 
 def find(output: Any, *, skip: frozenset[str] = frozenset()) -> list[Found]:
-    """Return the files in `output`; `skip` are addresses that are no results."""
+    """Return the files in `output`; `skip` holds URLs that are not results."""
     files = []
     for path, text in _strings(output, ()):
         if _URL.match(text):
@@ -47,7 +47,7 @@ def find(output: Any, *, skip: frozenset[str] = frozenset()) -> list[Found]:
 
 
 def decode(text: str) -> bytes | None:
-    """Return the bytes of a data URI, or of base64 that is a file of a known type."""
+    """Return the bytes of a data URI, or of base64 that contains a known file type."""
     prefix = _DATA_URI.match(text)
     body = text[prefix.end() :] if prefix else text
     if not prefix and (len(body) < BASE64_MIN or not _BASE64.match(body)):
@@ -62,7 +62,7 @@ def decode(text: str) -> bytes | None:
 
 
 def name_for(file: Found, content_type: str, taken: set[str]) -> str:
-    """Return a file name that tells what the file is and is not taken yet."""
+    """Return an unused file name that says what the file is."""
     last = unquote(PurePosixPath(urlsplit(file.url).path).name) if file.url else ""
     name = filenames.clean(last) if "." in last else _from_path(file, content_type)
     stem, dot, ending = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""Names that people gave to files. Shown, never used as a path."""
+"""File names given by people. They are shown and never used as paths."""
 
 import unicodedata
 
@@ -7,9 +7,9 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def clean(name: str) -> str:
-    """Return `name` fit to be shown: last path part, NFC, nothing invisible.
+    """Return `name` fit for display: last path part, NFC, no invisible characters.
 
-    Never empty, at most 255 bytes, keeping the extension.
+    The result is never empty, has at most 255 bytes and keeps the extension.
     """
     name = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
     name = "".join(c for c in name if unicodedata.category(c) not in _HIDDEN)

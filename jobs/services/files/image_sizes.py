@@ -1,4 +1,4 @@
-"""How large an image says it is, told by its header without decoding a pixel."""
+"""The size of an image according to its header, without decoding pixels."""
 
 import struct
 
@@ -7,7 +7,7 @@ _JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 
 def pixels(head: bytes) -> int:
-    """Return width times height of a PNG, GIF, JPEG or WebP; 0 when it does not say."""
+    """Return width times height of a PNG, GIF, JPEG or WebP; 0 if unknown."""
     if head.startswith(b"\x89PNG\r\n\x1a\n") and len(head) >= 24:
         width, height = struct.unpack(">II", head[16:24])
     elif head[:6] in {b"GIF87a", b"GIF89a"} and len(head) >= 10:
@@ -27,7 +27,7 @@ def _jpeg(head: bytes) -> tuple[int, int]:
         if head[at] != 0xFF:
             return 0, 0
         marker = head[at + 1]
-        if marker == 0xFF:  # filling
+        if marker == 0xFF:  # padding
             at += 1
             continue
         if marker in _JPEG_FRAMES:

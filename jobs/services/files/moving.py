@@ -1,7 +1,7 @@
-"""Moving files between our disk and the bucket, one whole file at a time.
+"""Moves files between our disk and the bucket, one complete file at a time.
 
 A file is copied and compared, then its row names the new store, then the old copy is
-deleted: whatever dies in between, the row names a whole file, and the next run goes on.
+deleted. After a crash the row still names a complete file, and the next run continues.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from jobs.storage import LOCAL, S3, store
 
 @dataclass(frozen=True)
 class Moved:
-    """One file, and what was wrong with it, if anything."""
+    """A file that was moved, or the problem that prevented it."""
 
     name: str
     size: int
@@ -27,7 +27,7 @@ class Moved:
 
 
 def count(to: str) -> tuple[int, int]:
-    """Return (files, bytes) that would be moved to the store `to`."""
+    """Return (files, bytes) to move to the store `to`."""
     source = _other(to)
     totals = [
         rows.aggregate(files=Count("pk"), bytes=Sum("size"))
@@ -37,10 +37,10 @@ def count(to: str) -> tuple[int, int]:
 
 
 def move(to: str) -> Iterator[Moved]:
-    """Move every file that nobody is using just now; yield each."""
+    """Move every file that is not in use right now; yield each."""
     source = _other(to)
     for row in chain(_uploads(to).iterator(), _artifacts(to).iterator()):
-        if store(source).size(row.key):  # left by a run that died before it deleted it
+        if store(source).size(row.key):  # left by a run that died before deleting it
             store(source).delete(row.key)
     for rows in (_uploads(source), _artifacts(source)):
         for row in rows.iterator():
@@ -58,7 +58,7 @@ def _move(row: Any, source: str, to: str) -> Moved:
     size = store(to).save(row.key, pieces())
     if size != row.size or row.sha256 not in {"", digest.hexdigest()}:
         store(to).delete(row.key)
-        text = "The stored file is not what was measured when it came; it stays."
+        text = "The stored file differs from what was received, so it was not moved."
         return Moved(str(row), row.size, text)
     still_there = type(row).objects.filter(pk=row.pk, store=source)
     if still_there.update(store=to):
@@ -69,7 +69,7 @@ def _move(row: Any, source: str, to: str) -> Moved:
 
 
 def _uploads(where: str) -> Any:
-    """Whole uploads; from a bucket not those whose links workers may hold."""
+    """Return ready uploads; in a bucket, only those that no active job links to."""
     uploads = Upload.objects.filter(store=where, status=Upload.Status.READY, size__gt=0)
     if where == S3:
         users = Job.objects.filter(uploads=OuterRef("pk"), status__in=ACTIVE)

@@ -1,4 +1,4 @@
-"""Uploads that go to the bucket in parts; we sign, list and complete."""
+"""Uploads that go to the bucket in parts; we sign, list and complete them."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +14,7 @@ from jobs.storage import S3, BadParts, NoSuchMultipart, Part, bucket
 
 @dataclass(frozen=True)
 class PartLink:
-    """Where to PUT one part, and exactly how many bytes."""
+    """The URL for one part, and its exact size in bytes."""
 
     number: int
     size: int
@@ -22,7 +22,7 @@ class PartLink:
 
 
 def links(upload: Upload, numbers: list[int]) -> list[PartLink]:
-    """Return links for parts of an unfinished upload, good for an hour."""
+    """Return links for parts of an unfinished upload, valid for an hour."""
     _check_open(upload)
     most = conf.PARTS_SIGNED_AT_ONCE
     if not 0 < len(numbers) <= most:
@@ -45,7 +45,7 @@ def links(upload: Upload, numbers: list[int]) -> list[PartLink]:
 
 
 def arrived(upload: Upload) -> list[Part]:
-    """Return the parts that the bucket has whole, as it says itself."""
+    """Return the parts that the bucket has completely, according to the bucket."""
     if upload.status != Upload.Status.UPLOADING or upload.store != S3:
         return []
     try:
@@ -61,9 +61,9 @@ def arrived(upload: Upload) -> list[Part]:
 
 
 def complete(upload: Upload) -> None:
-    """Make one file of the parts. May be called twice, also at once.
+    """Combine the parts into one file. Safe to repeat, even concurrently.
 
-    Raise `Conflict` naming what is missing; what has arrived is kept then.
+    Raise `Conflict` naming the missing parts; those that arrived are kept.
     """
     if upload.is_whole:
         return
@@ -75,7 +75,7 @@ def complete(upload: Upload) -> None:
         if missing:
             numbers = ", ".join(map(str, missing[:10])) + (", …" * (len(missing) > 10))
             raise Conflict(
-                f"Parts are missing, or of the wrong size: {numbers}. Send them, then "
+                f"Parts are missing or have the wrong size: {numbers}. Send them, then "
                 "complete again.",
                 code="parts_missing",
             )
@@ -83,14 +83,14 @@ def complete(upload: Upload) -> None:
             upload.key, upload.multipart_id, [whole[n] for n in sorted(whole)]
         )
     except NoSuchMultipart:
-        pass  # completed by another call whose answer was lost: the file decides
+        pass  # completed by a call whose answer was lost: the file decides
     except BadParts as error:
         bucket().abort(upload.key, upload.multipart_id)
         uploads.reject(upload, f"{error} Upload it again.")
     _finish_if_whole(upload)
     upload.refresh_from_db()
     if upload.status == Upload.Status.UPLOADING:
-        uploads.reject(upload, "The bucket has lost this upload. Upload it again.")
+        uploads.reject(upload, "The bucket no longer has this upload. Upload it again.")
     if upload.status == Upload.Status.REJECTED:
         raise Conflict(upload.problem, code="rejected")
 

@@ -1,4 +1,4 @@
-"""Whether there is room for one more upload."""
+"""Whether there is room for another upload."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ GIB = 1024**3
 
 
 def check(owner: Any, size: int, store: Store) -> None:
-    """Raise `TooLarge` over a limit, or `NoSpace` on a full disk."""
+    """Raise `TooLarge` above a limit, or `NoSpace` if the disk is full."""
     if size > conf.UPLOAD_MAX_BYTES:
         limit = conf.UPLOAD_MAX_BYTES / GIB
         raise TooLarge(f"The file is larger than the limit of {limit:g} GiB.")
@@ -25,7 +25,7 @@ def check(owner: Any, size: int, store: Store) -> None:
     on_disk = Upload.objects.filter(OPEN, store=LOCAL)
     open_bytes = on_disk.aggregate(left=Sum(F("size") - F("received")))["left"] or 0
     if size > free - conf.DISK_RESERVE_BYTES - open_bytes:
-        raise NoSpace("There is not enough free space on the server for this file.")
+        raise NoSpace("The server does not have enough free space for this file.")
 
 
 def _check_user(owner: Any, size: int) -> None:
@@ -37,11 +37,11 @@ def _check_user(owner: Any, size: int) -> None:
     if conf.USER_MAX_BYTES and (used["bytes"] or 0) + size > conf.USER_MAX_BYTES:
         limit = conf.USER_MAX_BYTES / GIB
         raise TooLarge(
-            f"Your files would be over your limit of {limit:g} GiB. Delete some."
+            f"Your files would exceed your limit of {limit:g} GiB. Delete some."
         )
     if conf.USER_MAX_FILES and used["files"] >= conf.USER_MAX_FILES:
         raise TooLarge(
-            f"You have {used['files']} files, which is your limit. Delete some."
+            f"You have reached your limit of {used['files']} files. Delete some."
         )
     if conf.USER_OPEN_UPLOADS and used["open"] >= conf.USER_OPEN_UPLOADS:
         raise TooLarge(

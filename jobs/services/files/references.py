@@ -1,4 +1,4 @@
-"""Uploads that an input names: `"upload:<id>"` wherever it takes a file."""
+"""The uploads that an input names: `"upload:<id>"` wherever it takes a file."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -19,13 +19,13 @@ def uploads_of(input: Any) -> list[UUID]:
 
 
 def files_of(inputs: Iterable[Any], *, owner: Any) -> dict[UUID, Upload]:
-    """Return the uploads that inputs name and `owner` may use, in one query."""
+    """Return the uploads that `inputs` name and `owner` may use, in one query."""
     named = {pk for input in inputs for pk in uploads_of(input)}
     return Upload.objects.visible_to(owner).in_bulk(list(named)) if named else {}
 
 
 def keep(inputs: Iterable[Any]) -> None:
-    """Have the uploads that inputs name no longer expire with the unfinished ones."""
+    """Remove the expiry of the uploads that `inputs` name."""
     named = {pk for input in inputs for pk in uploads_of(input)}
     if named:
         Upload.objects.filter(pk__in=named).update(expires_at=None)

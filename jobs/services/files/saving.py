@@ -1,7 +1,7 @@
-"""Saving what a plain endpoint's output only points at, before it expires.
+"""Saves the files that a plain endpoint's output refers to, before they expire.
 
-Addresses are fetched and base64 is decoded into our store, streaming and bounded. What
-cannot be saved is noted on the attempt and never costs the rest of the result.
+URLs are fetched and base64 is decoded into our store, as streams with limits. The
+attempt notes what cannot be saved; the rest of the result is kept.
 """
 
 import hashlib
@@ -40,10 +40,10 @@ def files_of(job: Job) -> list[Found]:
 
 
 def save(job: Job, attempt: Attempt, lease: HeldLease) -> tuple[Any, list[str]]:
-    """Save every file; return the output without base64, and what was not saved.
+    """Save every file; return the output without base64, and notes on what failed.
 
-    Begins anew after a crash: keys are the same, so nothing is left over. Raise
-    `StoreFull` when there is no space; the job then waits.
+    After a crash it starts again with the same keys, so no orphans remain. Raise
+    `StoreFull` if there is no space; the job then waits.
     """
     output, notes = job.output, []
     taken: set[str] = set()
@@ -83,7 +83,7 @@ def _save_one(
     kind = content_types.sniff(head)
     if file.url and kind == "text/html":
         store().delete(key)
-        raise NotSaved("the address shows a web page, not a file")
+        raise NotSaved("the URL returns a web page, not a file")
     name = embedded_files.name_for(file, kind, taken)[-NAME_MAX:]
     Artifact.objects.update_or_create(
         attempt=attempt,
@@ -100,14 +100,14 @@ def _save_one(
 
 
 def _store(key: str, file: Found, lease: HeldLease) -> tuple[int, str, bytes]:
-    """Write one file; return (size, sha256, its first bytes)."""
+    """Write one file; return (size, sha256, first bytes)."""
     measured = _Measured(_pieces(file), lease)
     store().save(key, measured)
     return measured.size, measured.digest.hexdigest(), measured.head
 
 
 class _Measured:
-    """The pieces of a file, measured on their way; keeps the job while they come."""
+    """The pieces of a file, measured as they pass; renews the lease meanwhile."""
 
     def __init__(self, pieces: Iterator[bytes], lease: HeldLease) -> None:
         self._pieces, self._lease = pieces, lease
@@ -146,7 +146,7 @@ def _pieces(file: Found) -> Iterator[bytes]:
             came += len(piece)
             yield piece
         if length and came < length:
-            raise httpx.ReadError("the connection broke off")
+            raise httpx.ReadError("the connection was lost")
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""Uploads from their first byte to `ready`: open, finish, verify, expire.
+"""Uploads from the first byte to `ready`: open, finish, verify, expire.
 
-Bytes come as a stream to our disk (tus) or in parts to the bucket (`multipart`); both
+Bytes arrive as a stream on our disk (tus) or in parts in the bucket (`multipart`). Both
 end in `finish`.
 """
 
@@ -34,12 +34,12 @@ def open_upload(
     fingerprint: str = "",
     to: str = "",
 ) -> Upload:
-    """Open an upload of exactly `size` bytes in the store `to`, or that of new files.
+    """Open an upload of exactly `size` bytes in store `to`, or in the default store.
 
-    `sha256` is what the client promises; what arrives is rejected if it differs. Raise
+    `sha256` is the client's promise; a file with another hash is rejected. Raise
     `TooLarge` or `NoSpace`.
     """
-    # No bucket takes a file without parts.
+    # A bucket cannot take an empty file in parts.
     name = (to or current_name()) if size else LOCAL
     quotas.check(owner, size, store(name))
     upload = Upload(
@@ -61,13 +61,13 @@ def open_upload(
 
 
 def part_size(size: int) -> int:
-    """Return the size of all parts but the last: buckets take 10,000, R2 equal ones."""
+    """Return the size of all parts but the last: at most 10,000 parts, equal for R2."""
     least = -(-size // conf.PART_MAX_COUNT)
     return max(int(conf.PART_MIN_BYTES), int(-(-least // MIB)) * MIB)
 
 
 def known(owner: Any, *, size: int, sha256: str) -> Upload | None:
-    """Return a ready file of `owner` with the same content, which stays long enough."""
+    """Return a ready file of `owner` with the same content, unless it expires soon."""
     same = Upload.objects.filter(owner=owner, sha256=sha256.lower(), size=size)
     soon = now() + timedelta(seconds=conf.KNOWN_MARGIN_SECONDS)
     stays = same.filter(
@@ -77,7 +77,7 @@ def known(owner: Any, *, size: int, sha256: str) -> Upload | None:
 
 
 def may_be_known(owner: Any, *, size: int, fingerprint: str) -> bool:
-    """Whether it is worth the client's time to hash the whole file."""
+    """Whether the file may be known, so that hashing all of it is worth the time."""
     same = Upload.objects.filter(owner=owner, fingerprint=fingerprint, size=size)
     return bool(fingerprint) and same.filter(status=Upload.Status.READY).exists()
 
@@ -90,10 +90,10 @@ def unfinished(owner: Any, *, size: int, fingerprint: str) -> Upload | None:
 
 
 def finish(upload: Upload) -> None:
-    """Every byte has arrived: find out what it is, and verify it.
+    """Detect the type of a completely received file, and start its verification.
 
-    Small files are verified at once; large ones by Celery, and a job that needs one
-    waits for it.
+    Small files are verified immediately, large ones by a Celery task. A job that needs
+    the file waits for it.
     """
     head = b"".join(
         store(upload.store).chunks(
@@ -115,7 +115,7 @@ def finish(upload: Upload) -> None:
 
 
 def finish_if_whole(upload: Upload) -> None:
-    """Finish an upload whose last writer died after the last byte."""
+    """Finish an upload whose last writer died after writing the last byte."""
     is_stream = upload.status == Upload.Status.UPLOADING and upload.store == LOCAL
     if is_stream and upload.unchecked_from is None:
         is_here = upload.size == 0 or local().size(upload.key) == upload.size
@@ -124,9 +124,9 @@ def finish_if_whole(upload: Upload) -> None:
 
 
 def verify(upload: Upload) -> None:
-    """Hash a whole upload and call it ready. Does nothing in any other status.
+    """Hash a complete upload and mark it ready. Does nothing in any other status.
 
-    A large one takes minutes: one process at a time has it.
+    A large file takes minutes, so a lease lets only one process do it.
     """
     if upload.status != Upload.Status.VERIFYING:
         return
@@ -141,7 +141,7 @@ def verify(upload: Upload) -> None:
 def _verify(upload: Upload, going_on: Callable[[], object]) -> None:
     kept = store(upload.store)
     if kept.size(upload.key) != upload.size:
-        reject(upload, "The stored file is not whole. Upload it again.")
+        reject(upload, "The stored file is incomplete. Upload it again.")
         return
     problem = _refused(upload)
     if problem:
@@ -151,13 +151,13 @@ def _verify(upload: Upload, going_on: Callable[[], object]) -> None:
     sha256 = _sha256(upload, going_on) if is_hashed else ""
     promised = upload.declared_sha256
     if promised and sha256 and promised != sha256:
-        reject(upload, "The file is not what was announced. Upload it again.")
+        reject(upload, "The file does not match its SHA-256. Upload it again.")
         return
     upload.advance(Upload.Status.READY, sha256=sha256, ready_at=now())
 
 
 def reject(upload: Upload, problem: str) -> None:
-    """Say why a file is of no use, and forget its bytes."""
+    """Record why a file is unusable, and delete its bytes."""
     if upload.advance(Upload.Status.REJECTED, problem=problem[:200]):
         store(upload.store).delete(upload.key)
 
@@ -171,11 +171,11 @@ def _sha256(upload: Upload, going_on: Callable[[], object]) -> str:
 
 
 def _refused(upload: Upload) -> str:
-    """Return why this installation does not take such a file, or an empty string."""
+    """Return why this installation refuses such a file, or an empty string."""
     types = conf.UPLOAD_TYPES
     if upload.size and types and not content_types.is_any(upload.content_type, types):
         kind = content_types.words_for(upload.content_type)
-        return f"{upload.filename} is {kind}, which is not taken here."
+        return f"{upload.filename} is {kind}, which is not accepted here."
     if upload.content_type.startswith("image/"):
         start = store(upload.store).chunks(
             upload.key, 0, min(upload.size, image_sizes.HEAD_BYTES)
@@ -188,21 +188,21 @@ def _refused(upload: Upload) -> str:
 
 
 def take_over(upload: Upload) -> int:
-    """Become the newest writer of an upload; the one before stops when it notices."""
+    """Become the newest writer of an upload; the previous one stops when it notices."""
     Upload.objects.filter(pk=upload.pk).update(writer_no=F("writer_no") + 1)
     upload.refresh_from_db(fields=["writer_no", "unchecked_from"])
     return upload.writer_no
 
 
 def is_newest_writer(upload: Upload, number: int) -> bool:
-    """Whether nobody has taken over since, and the upload still goes on."""
+    """Whether no newer writer took over, and the upload is still open."""
     return Upload.objects.filter(
         pk=upload.pk, writer_no=number, status=Upload.Status.UPLOADING
     ).exists()
 
 
 def note_received(upload: Upload, offset: int) -> None:
-    """Remember for people how far the file is; the disk knows better."""
+    """Record the offset for display; the file on disk is the truth."""
     later = now() + timedelta(seconds=conf.UPLOAD_EXPIRES_SECONDS)
     Upload.objects.filter(pk=upload.pk, status=Upload.Status.UPLOADING).update(
         received=offset, expires_at=later
@@ -210,19 +210,19 @@ def note_received(upload: Upload, offset: int) -> None:
 
 
 def note_unchecked(upload: Upload, offset: int | None) -> None:
-    """Bytes from `offset` on come with a checksum; None: it was right, or they are gone."""
+    """Record where bytes with an unverified checksum begin; None if there are none."""
     Upload.objects.filter(pk=upload.pk).update(unchecked_from=offset)
     upload.unchecked_from = offset
 
 
 def received(upload: Upload) -> int:
-    """Return how many bytes of a stream count: all but those nobody has compared."""
+    """Return how many bytes of a stream count: all but those not yet verified."""
     size = min(local().size(upload.key), upload.size)
     return size if upload.unchecked_from is None else min(size, upload.unchecked_from)
 
 
 def delete(upload: Upload) -> None:
-    """Forget an upload and its bytes: first the bytes, then the row."""
+    """Delete an upload: first its bytes, then its row."""
     if upload.multipart_id:
         bucket().abort(upload.key, upload.multipart_id)
     store(upload.store).delete(upload.key)
@@ -230,18 +230,18 @@ def delete(upload: Upload) -> None:
 
 
 def discard(upload: Upload) -> None:
-    """Delete an upload because its owner says so; a running job may need it (`Conflict`)."""
+    """Delete an upload for its owner; raise `Conflict` while a job may need it."""
     if upload.jobs.filter(status__in=ACTIVE).exists():
-        text = f"A job that has not ended needs {upload.filename}."
+        text = f"An active job needs {upload.filename}."
         raise Conflict(text, code="in_use")
     if Batch.objects.filter(source__upload=str(upload.pk), enqueued_at=None).exists():
-        text = f"The items of a batch are being read from {upload.filename}."
+        text = f"A batch is reading its items from {upload.filename}."
         raise Conflict(text, code="in_use")
     delete(upload)
 
 
 def _verify_soon(upload: Upload) -> None:
-    """Small files at once; large ones by a task of their own, so that others go on."""
+    """Verify small files here, large ones in a task, so that others need not wait."""
     if upload.size <= conf.VERIFY_INLINE_BYTES:
         verify(upload)
     else:
@@ -249,7 +249,7 @@ def _verify_soon(upload: Upload) -> None:
 
 
 def sweep() -> None:
-    """Verify what was left, and remove uploads that nobody finished or used."""
+    """Verify what was left over, and delete uploads that were not finished or used."""
     due: list[tuple[Any, Callable[[Upload], None]]] = [
         (Q(status=Upload.Status.UPLOADING, store=LOCAL), finish_if_whole),
         (Q(status=Upload.Status.VERIFYING), _verify_soon),
