@@ -1,1 +1,1 @@
-"""Who may come in: API keys, passwords, and what a new installation begins with."""
+"""Access: API keys, passwords, and what a new installation starts with."""

@@ -27,9 +27,9 @@ def ensure_operator() -> tuple[Any, str]:
 
 
 def ensure_local_endpoints(runners: list[dict[str, Any]]) -> None:
-    """Create a local endpoint for each runner, or bring its schema up to date.
+    """Create a local endpoint for each runner, or update its schema.
 
-    `runners` is what `handler.py --schema` prints.
+    `runners` is the output of `handler.py --schema`.
     """
     for runner in runners:
         endpoint, is_new = Endpoint.objects.get_or_create(

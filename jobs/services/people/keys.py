@@ -1,4 +1,4 @@
-"""API keys as people manage them: issue, revoke."""
+"""API keys as people manage them: issue and revoke."""
 
 from datetime import datetime
 from typing import Any
@@ -43,5 +43,5 @@ def issue(
 
 
 def revoke(key: ApiKey) -> None:
-    """Make a key useless at once."""
+    """Make a key unusable immediately."""
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now())

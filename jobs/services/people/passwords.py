@@ -1,7 +1,7 @@
-"""Forgotten passwords: asked for on a page, mailed by a task.
+"""Forgotten passwords: requested on a page, mailed by a task.
 
-The page does the same for an address that is known and one that is not. The link leads to
-PUBLIC_URL, whatever host was asked, and is made when it is sent: nothing of ours holds it.
+The page behaves the same for known and unknown addresses. The link uses PUBLIC_URL,
+whatever host the request named. It is created when the mail is sent and never stored.
 """
 
 import logging
@@ -23,19 +23,19 @@ from jobs.services.operations import audit
 
 logger = logging.getLogger(__name__)
 GIVE_UP = timedelta(hours=1)
-PAUSE = timedelta(minutes=10)  # between two mails to one address
+PAUSE = timedelta(minutes=10)  # between two mails to the same address
 KEPT = timedelta(days=1)
 AT_ONCE = 20
 
 
 def ask(email: str) -> None:
-    """Have a mail sent to whoever has this address here."""
+    """Request a mail to the users who have this address."""
     PasswordReset.objects.create(email=email)
     nudge.password_resets()
 
 
 def send_due() -> int:
-    """Send what was asked for; return how many mails went out. One at a time does it."""
+    """Send the requested mails; return how many. One process at a time does it."""
     PasswordReset.objects.filter(asked_at__lt=now() - KEPT).delete()
     due = PasswordReset.objects.filter(sent_at=None, asked_at__gt=now() - GIVE_UP)
     if not due.exists():
@@ -51,7 +51,7 @@ def send_due() -> int:
 
 
 def _send(asked: PasswordReset) -> int:
-    """Mail; where that fails, the next sweep tries again."""
+    """Send the mails; if that fails, the next sweep tries again."""
     same = PasswordReset.objects.filter(email__iexact=asked.email)
     users = []
     if not same.filter(sent_at__gt=now() - PAUSE).exists():
@@ -70,10 +70,10 @@ def _mail(user: Any) -> None:
     id = urlsafe_base64_encode(force_bytes(user.pk))
     path = reverse("new_password", args=[id, default_token_generator.make_token(user)])
     text = (
-        f"Somebody, probably you, has forgotten the password of {user.get_username()} at "
-        f"{settings.PUBLIC_URL}.\n\nChoose a new one within an hour:\n\n"
+        f"Someone, probably you, asked for a new password for {user.get_username()} at "
+        f"{settings.PUBLIC_URL}.\n\nChoose one within an hour:\n\n"
         f"{settings.PUBLIC_URL}{path}\n\n"
-        "If it was not you, do nothing: the password stays as it is.\n"
+        "If it was not you, ignore this mail: the password stays unchanged.\n"
     )
     send_mail("[Slipway] A new password", text, None, [user.email])
     audit.record(None, "password_reset_sent", user.get_username())
