@@ -8,12 +8,12 @@ from jobs.models.endpoint import Endpoint
 
 
 class Alert(models.Model):
-    """One trouble of an endpoint or of an account, open until it is over."""
+    """A problem of an endpoint or account, open until it is resolved."""
 
     endpoint = models.ForeignKey(
         Endpoint, models.CASCADE, null=True, blank=True, related_name="alerts"
     )
-    # What it is about where that is no endpoint: an account, a budget.
+    # What the alert is about, if not an endpoint: an account or a budget.
     subject = models.CharField(max_length=120, blank=True)
     severity = models.CharField(
         max_length=10,
@@ -25,7 +25,7 @@ class Alert(models.Model):
     remedy = models.CharField(max_length=300)
     raised_at = models.DateTimeField(default=now, editable=False)
     resolved_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # When operators were told that it opened, and that it is over.
+    # When operators were notified that the alert opened, and that it was resolved.
     told_at = models.DateTimeField(null=True, blank=True, editable=False)
     over_told_at = models.DateTimeField(null=True, blank=True, editable=False)
     mail_tries = models.PositiveSmallIntegerField(default=0, editable=False)

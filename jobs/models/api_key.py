@@ -1,4 +1,4 @@
-"""An API key: our secret for programs. Only its digest is kept."""
+"""An API key: a secret for programs. Only its digest is stored."""
 
 import hashlib
 import secrets
@@ -20,19 +20,19 @@ SCOPES = (
     "endpoints:admin",
     "webhooks:admin",
 )
-MAX_KEYS = 20  # that one user may have at a time
+MAX_KEYS = 20  # usable keys per user
 
 
 def digest(secret: str) -> str:
-    """Return the SHA-256 of a key, as stored. Keys have 190 random bits: no salt."""
+    """Return the SHA-256 of a key, as stored. Keys have 190 random bits, so no salt."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
-    """How a key is found again."""
+    """Queries that find keys."""
 
     def usable(self) -> Self:
-        """Leave keys that open something now."""
+        """Select the keys that are valid now."""
         return self.filter(
             Q(expires_at__isnull=True) | Q(expires_at__gt=now()),
             revoked_at__isnull=True,
@@ -40,13 +40,13 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         )
 
     def find(self, secret: str) -> "ApiKey | None":
-        """Return the usable key that `secret` is, or None."""
+        """Return the usable key with this secret, or None."""
         key: ApiKey | None = _BY_DIGEST.first(digest=digest(secret))
         return key if key and key.is_usable else None
 
 
 class ApiKey(models.Model):
-    """A key's visible beginning (hint), what it may do, and whose it is."""
+    """A key: its visible beginning (hint), its scopes and its owner."""
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_keys"
@@ -93,13 +93,13 @@ class ApiKey(models.Model):
 
     @property
     def is_usable(self) -> bool:
-        """Whether it opens something now; see `usable`."""
+        """Whether the key is valid now; see `usable`."""
         is_over = self.expires_at is not None and self.expires_at <= now()
         is_off = self.revoked_at is not None or not self.owner.is_active
         return not (is_over or is_off)
 
     def allows(self, scope: str) -> bool:
-        """Whether this key may do `scope`."""
+        """Whether this key has the scope."""
         return scope in self.scopes
 
     def allows_endpoint(self, slug: str) -> bool:

@@ -11,7 +11,7 @@ FOLDER = "out/"
 
 
 def artifact_key(attempt: Attempt, last: str = "") -> str:
-    """Return where a file of an attempt lies in a store; a new place without `last`."""
+    """Return the store key for a file of an attempt; a new one without `last`."""
     last = last or new_id().hex
     return f"{FOLDER}{attempt.job_id.hex}/{attempt.number}/{last}"
 
@@ -19,8 +19,8 @@ def artifact_key(attempt: Attempt, last: str = "") -> str:
 class Artifact(InParts, models.Model):
     """One file in a store, as measured when its last byte came in.
 
-    A worker sends its files to a bucket without us: there, `size` and `sha256` are what
-    the worker announces until the collector has looked.
+    A worker sends files for a bucket directly: then `size` and `sha256` are what the
+    worker announced, until the collector has verified them.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -1,4 +1,4 @@
-"""An attempt: one try of a job at a backend. Records; decides nothing."""
+"""An attempt: one try of a job at a backend. It records and decides nothing."""
 
 from django.db import models
 from django.db.models import Q
@@ -9,7 +9,7 @@ from jobs.models.job import Job
 
 
 class Attempt(models.Model):
-    """What one try was told and what was heard of it, in RunPod's own words."""
+    """What one try was sent and what it answered, in RunPod's own words."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     job = models.ForeignKey(Job, models.CASCADE, related_name="attempts")
@@ -40,7 +40,7 @@ class Attempt(models.Model):
             models.UniqueConstraint(fields=["job", "number"], name="attempt_once"),
         ]
         indexes = [
-            # Losers that RunPod must still be told to stop.
+            # Losing attempts that RunPod must still stop.
             models.Index(
                 fields=["is_unwanted"],
                 name="attempt_unwanted",

@@ -1,4 +1,4 @@
-"""The audit log: who did what to the installation, and when. Only ever added to."""
+"""The audit log: who did what to the installation, and when. Append-only."""
 
 from django.conf import settings
 from django.db import models
@@ -6,7 +6,7 @@ from django.utils.timezone import now
 
 
 class AuditEntry(models.Model):
-    """One action of an operator, by panel, command or API. Holds no secret."""
+    """One action of an operator, by panel, command or API. Contains no secret."""
 
     at = models.DateTimeField(default=now, db_index=True)
     user = models.ForeignKey(

@@ -1,7 +1,7 @@
 """A batch: many inputs for one endpoint, submitted at once.
 
-It stores no status: what has become of it is counted from its jobs. Items that are no
-jobs yet wait in chunks, and become jobs a few at a time (`services.batching.batches`).
+It stores no status: its progress is counted from its jobs. Items that are not yet jobs
+wait in chunks and become jobs a few at a time (`services.batching.batches`).
 """
 
 from datetime import datetime, timedelta
@@ -18,19 +18,19 @@ from jobs.models.ids import new_id
 
 
 class BatchQuerySet(models.QuerySet["Batch"]):
-    """The filters that everybody shares."""
+    """The shared filters."""
 
     def visible_to(self, user: Any) -> Self:
-        """Leave only what `user` may see."""
+        """Select only what `user` may see."""
         return self if user.is_staff else self.filter(owner=user)
 
     def open(self) -> Self:
-        """Leave those whose last job has not ended."""
+        """Select the batches that have not ended."""
         return self.filter(ended_at=None)
 
 
 class Batch(models.Model):
-    """A named set of jobs, and where the items are that are no jobs yet."""
+    """A named set of jobs, and the position in the items that are not yet jobs."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     owner = models.ForeignKey(
@@ -78,13 +78,13 @@ class Batch(models.Model):
     enqueue_due_at = models.DateTimeField(null=True, default=now, editable=False)
     enqueue_tries = models.PositiveSmallIntegerField(default=0, editable=False)
     enqueue_error = models.CharField(max_length=500, blank=True, editable=False)
-    # What a Cortex handler does when all items have ended: a job of its own, made once.
-    # `has_completion`: it is still to be made.
+    # A job of its own that runs once after all items have ended, as Cortex handlers
+    # expect. `has_completion`: it has not been created yet.
     has_completion = models.BooleanField(default=False)
     completion = models.ForeignKey(
         "jobs.Job", models.SET_NULL, null=True, blank=True, related_name="+"
     )
-    # Failed items that are to be run again, a few at a time: those that had ended by then.
+    # A request to run failed items again, a few at a time: those that ended before it.
     retry_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
     retry_only = models.JSONField(default=dict, blank=True, editable=False)
     is_timed_out = models.BooleanField(default=False, editable=False)
@@ -109,7 +109,7 @@ class Batch(models.Model):
 
     @property
     def is_all_jobs(self) -> bool:
-        """Whether no item waits to become a job, to be read, or to be run again."""
+        """Whether no item is left to read, to turn into a job or to run again."""
         if self.cancel_requested_at is not None:
             return True
         is_read = self.enqueued_at is not None and self.next_index >= self.total
@@ -117,14 +117,14 @@ class Batch(models.Model):
 
     @property
     def deadline(self) -> datetime | None:
-        """When it is stopped, whatever has become of it by then."""
+        """When the batch is stopped, whatever its progress."""
         if self.timeout_seconds is None:
             return None
         return self.created_at + timedelta(seconds=self.timeout_seconds)
 
 
 class BatchChunk(models.Model):
-    """Some items of a batch, until they are jobs."""
+    """Some items of a batch until they become jobs."""
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="chunks")
     first_index = models.PositiveIntegerField()

@@ -15,7 +15,7 @@ _KEEP = "Days after its end that {} are kept. 0: for ever. Blank: as everywhere.
 
 
 class Endpoint(models.Model):
-    """Where jobs of one kind run, and how its input looks."""
+    """Where jobs of one kind run, and the schema of their input."""
 
     # What is large and only its own pages show; lists of other things do not read it.
     LARGE = ("input_schema", "example_input", "observed")
@@ -127,14 +127,14 @@ class Endpoint(models.Model):
         blank=True,
         help_text=_KEEP.format("jobs that ended without a result"),
     )
-    # How it was configured at RunPod when we last saw it, without its environment.
+    # Its configuration at RunPod when we last saw it, without its environment.
     remote = models.JSONField(default=dict, blank=True, editable=False)
     # What else we saw there: workers, log lines, stock, releases; for the diagnosis.
     observed = models.JSONField(default=dict, blank=True, editable=False)
     # Why nothing ran there when we last looked; empty where nothing was wrong.
     diagnosis = models.JSONField(default=dict, blank=True, editable=False)
     sampled_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Since when, when last and how often in a row RunPod answered 404 for all of it.
+    # RunPod's 404s for the whole endpoint: the first, the last, and how many in a row.
     unreachable_at = models.DateTimeField(null=True, blank=True, editable=False)
     not_found_at = models.DateTimeField(null=True, blank=True, editable=False)
     not_found_count = models.PositiveIntegerField(default=0, editable=False)
@@ -148,7 +148,7 @@ class Endpoint(models.Model):
         return self.title
 
     def clean(self) -> None:
-        """Refuse an input schema that could not be checked against."""
+        """Refuse an input schema that inputs could not be checked against."""
         try:
             input_schemas.check(self.input_schema)
         except SchemaError as error:
@@ -171,7 +171,7 @@ class Endpoint(models.Model):
 
     @property
     def base_url(self) -> str:
-        """Where the job API of this endpoint answers, without a slash at the end."""
+        """The base URL of this endpoint's job API, without a trailing slash."""
         if self.kind == self.Kind.LOCAL:
             return f"{settings.INTERNAL_URL}/v2/{self.slug}"
         return (
@@ -180,19 +180,19 @@ class Endpoint(models.Model):
 
     @property
     def client_key(self) -> str:
-        """The secret our client sends. Empty when the named one is not set."""
+        """The secret that our client sends; empty if its variable is not set."""
         if self.kind == self.Kind.LOCAL:
             return links.local_client_key(self.slug)
         return str(settings.RUNPOD_KEYS.get(self.key_name, ""))
 
     @property
     def queue_name(self) -> str:
-        """The local queue that workers of this endpoint take from."""
+        """The local queue that this endpoint's workers take from."""
         return self.queue or self.slug
 
     @property
     def worker_key(self) -> str:
-        """The key a worker of this local endpoint sends."""
+        """The key that a worker of this local endpoint sends."""
         return links.worker_key(self.queue_name, self.worker_key_version)
 
     def file_fields(self) -> dict[str, dict[str, Any]]:
@@ -206,7 +206,7 @@ class Endpoint(models.Model):
 
     @classmethod
     def by_slug(cls, slug: str) -> "Endpoint | None":
-        """Return an endpoint by its name in addresses."""
+        """Return an endpoint by its slug."""
         endpoint: Endpoint | None = _BY_SLUG.first(slug=slug)
         return endpoint
 

@@ -9,7 +9,7 @@ from jobs.states import Actor, JobStatus
 
 
 class JobEvent(models.Model):
-    """One move. The page's timeline, and the outbox of webhooks."""
+    """One move: an entry of the page's timeline, and of the outbox of webhooks."""
 
     job = models.ForeignKey(Job, models.CASCADE, related_name="events")
     old_status = models.CharField(max_length=12, choices=JobStatus, blank=True)

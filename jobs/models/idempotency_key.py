@@ -1,4 +1,4 @@
-"""An idempotency key: a request that creates work, and what it was answered."""
+"""An idempotency key: a request that creates work, and the answer it got."""
 
 from django.conf import settings
 from django.db import models
@@ -6,7 +6,7 @@ from django.utils.timezone import now
 
 
 class IdempotencyKey(models.Model):
-    """Written in one transaction with the work, so that neither is there alone."""
+    """Written in the same transaction as the work, so that neither exists alone."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
     key = models.CharField(max_length=255)

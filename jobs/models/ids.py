@@ -1,4 +1,4 @@
-"""Ids that sort by the time they were made (UUID version 7, RFC 9562 section 5.7)."""
+"""Ids that sort by creation time (UUID version 7, RFC 9562 section 5.7)."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ _last = 0
 
 
 def new_id() -> uuid.UUID:
-    """Return a UUIDv7 that is larger than any made before in this process.
+    """Return a UUIDv7 that is larger than all earlier ones of this process.
 
     48 bits of milliseconds, 12 bits of their fraction, 62 random bits.
     """

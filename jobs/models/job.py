@@ -1,4 +1,4 @@
-"""A job: one request by a user to run a worker on some input, until its end."""
+"""A job: a user's request to run a worker on some input, until it ends."""
 
 import logging
 from datetime import timedelta
@@ -24,7 +24,7 @@ from jobs.states import ACTIVE, ENDS, FAILURES, Actor, JobStatus, Reason, check_
 
 logger = logging.getLogger(__name__)
 
-# When the loop looks at a job that has just come to a status.
+# How long after a move to a status the loop handles the job.
 FIRST_LOOK = {
     JobStatus.PENDING: timedelta(0),
     JobStatus.SUBMITTING: timedelta(seconds=45),
@@ -36,38 +36,38 @@ FIRST_LOOK = {
 
 
 class JobQuerySet(models.QuerySet["Job"]):
-    """The filters that everybody shares."""
+    """The shared filters."""
 
     def visible_to(self, user: Any) -> Self:
-        """Leave only what `user` may see. The one filter by owner there is."""
+        """Select only what `user` may see. This is the only filter by owner."""
         undeleted = self.filter(deleting_at=None)
         return undeleted if user.is_staff else undeleted.filter(owner=user)
 
     def with_endpoint(self) -> Self:
-        """Read the endpoint as well, without what only its own pages show."""
+        """Also load the endpoint, without fields that only its own pages need."""
         large = [f"endpoint__{name}" for name in Endpoint.LARGE]
         return self.select_related("endpoint").defer(*large)
 
     def in_brief(self) -> Self:
-        """Read no megabytes: for lists, which show neither input nor output."""
+        """Skip input and output, which may be megabytes: for lists."""
         return self.with_endpoint().defer("input", "output")
 
     def active(self) -> Self:
-        """Leave the jobs that have not ended."""
+        """Select the jobs that have not ended."""
         return self.filter(status__in=ACTIVE)
 
     def due(self) -> Self:
-        """Leave the jobs whose time has come, the most overdue first."""
+        """Select the jobs that are due, the most overdue first."""
         return self.filter(due_at__lte=now()).order_by("due_at")
 
     def held(self) -> Self:
-        """Leave the jobs we hold, in the order in which they are handed over."""
+        """Select the jobs that we hold, in the order in which they are sent."""
         pending = self.filter(status=JobStatus.PENDING)
         return pending.order_by("priority", "turn", "created_at", "id")
 
 
 class Job(models.Model):
-    """See docs/architecture.md for its life. Only `advance` changes `status`."""
+    """See docs/architecture.md for a job's life. Only `advance` changes `status`."""
 
     class Priority(models.IntegerChoices):
         HIGH = 0, "high"
@@ -174,26 +174,26 @@ class Job(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [
-            # The loop: what is due at an endpoint, and what is due at all.
+            # The loop: what is due at an endpoint, and what is due anywhere.
             models.Index(fields=["endpoint", "status", "due_at"], name="job_due"),
             models.Index(fields=["status", "due_at"], name="job_status_due"),
             # Lists of one owner, newest first.
             models.Index(
                 fields=["owner", "-created_at", "-id"], name="job_owner_newest"
             ),
-            # What has become of a batch, and its items.
+            # The status of a batch and its items.
             models.Index(
                 fields=["batch", "is_replaced", "status"],
                 name="job_batch",
                 condition=Q(batch__isnull=False),
             ),
-            # The items of a batch in their order.
+            # The items of a batch in order.
             models.Index(
                 fields=["batch", "batch_index"],
                 name="job_batch_index",
                 condition=Q(batch__isnull=False),
             ),
-            # What is old enough to be deleted.
+            # Jobs old enough to be deleted.
             models.Index(
                 fields=["finished_at"],
                 name="job_retention",
@@ -205,7 +205,7 @@ class Job(models.Model):
                 name="job_to_cost",
                 condition=Q(finished_at__isnull=False, costed_at__isnull=True),
             ),
-            # Failures, grouped by what they say; and what ended in an hour.
+            # Failures grouped by message, and jobs that ended in an hour.
             models.Index(
                 fields=["finished_at"],
                 name="job_failed",
@@ -216,7 +216,7 @@ class Job(models.Model):
                 name="job_ended",
                 condition=Q(finished_at__isnull=False),
             ),
-            # Whose turn it is among the held jobs of an endpoint, and positions.
+            # The next turn among the held jobs of an endpoint, and positions.
             models.Index(
                 fields=["endpoint", "status", "priority", "turn", "created_at"],
                 name="job_turn",
@@ -246,14 +246,14 @@ class Job(models.Model):
 
     @property
     def is_cancellable(self) -> bool:
-        """Whether asking to cancel still makes sense."""
+        """Whether a cancellation can still be requested."""
         return not self.has_ended and self.cancel_requested_at is None
 
     def advance(self, to: JobStatus, *, by: Actor, **changes: Any) -> bool:
-        """Move to `to`, with `changes`, if the job is still where we last saw it.
+        """Move to `to`, with `changes`, if the job still has the status we last read.
 
-        Return False and change nothing when another process moved it first.
-        The move and its event are saved together or not at all.
+        Return False and change nothing if another process moved it first. The move and
+        its event are saved together or not at all.
         """
         source = JobStatus(self.status)
         check_move(source, to, by)
@@ -288,14 +288,14 @@ class Job(models.Model):
         return True
 
     def look_again_in(self, seconds: float) -> None:
-        """Have the loop come back to this job after `seconds`, unless it ended."""
+        """Make the loop handle this job again after `seconds`, unless it has moved."""
         Job.objects.active().filter(pk=self.pk, status=self.status).update(
             due_at=now() + timedelta(seconds=seconds)
         )
 
     @classmethod
     def seen_by(cls, user: Any, pk: UUID) -> "Job | None":
-        """Return a job that `user` may see, with its endpoint but for its schema."""
+        """Return a job that `user` may see, with its endpoint but no large fields."""
         job: Job | None = _SEEN_BY[user.is_staff].first(pk=pk, user_id=user.pk)
         return job
 

@@ -1,4 +1,4 @@
-"""A lease: which process does something that one process is enough for."""
+"""A lease: which process does work that needs only one process."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ RENEW_SECONDS = 3.0
 
 
 class Lease(models.Model):
-    """Saves effort, never guards a row: every step is safe to be taken twice."""
+    """Saves effort but protects no row: every step is safe to take twice."""
 
     name = models.CharField(max_length=40, primary_key=True)
     holder = models.CharField(max_length=64)
@@ -28,7 +28,7 @@ class Lease(models.Model):
 
     @classmethod
     def take(cls, name: str, *, holder: str, seconds: float) -> bool:
-        """Take or renew a lease; return False while another holds it."""
+        """Take or renew a lease; return False while another process holds it."""
         until = now() + timedelta(seconds=seconds)
         mine_or_old = models.Q(holder=holder) | models.Q(until__lt=now())
         if cls.objects.filter(mine_or_old, name=name).update(
@@ -42,7 +42,7 @@ class Lease(models.Model):
 
     @classmethod
     def release(cls, name: str, *, holder: str) -> None:
-        """Let the next one begin at once."""
+        """Let another process take the lease immediately."""
         cls.objects.filter(name=name, holder=holder).delete()
 
     @classmethod
@@ -57,7 +57,7 @@ class Lease(models.Model):
     ) -> Iterator["HeldLease | None"]:
         """Hold a lease while the block runs; yield None if another process has it.
 
-        `seconds` is how long it lasts when nobody renews it, HOLD_SECONDS by default.
+        `seconds` is its lifetime without renewal, HOLD_SECONDS by default.
         """
         held = HeldLease(name, seconds or conf.HOLD_SECONDS, on_renewal, monotonic)
         if not held.renew():
@@ -70,7 +70,7 @@ class Lease(models.Model):
 
 
 class HeldLease:
-    """A lease in our hands. Work that may outlast it calls `keep` again and again."""
+    """A lease that this process holds. Long work must call `keep` repeatedly."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class HeldLease:
         self._renewed_at = 0.0
 
     def keep(self) -> bool:
-        """Renew the lease if it is time; return False when another process has it."""
+        """Renew the lease if it is due; return False if another process has it."""
         if not self.is_due:
             return True
         self._on_renewal()
@@ -100,6 +100,6 @@ class HeldLease:
         return self._monotonic() - self._renewed_at > pause
 
     def renew(self) -> bool:
-        """Take the lease for its seconds from now; return False if another has it."""
+        """Take the lease for `seconds` from now; return False if another has it."""
         self._renewed_at = self._monotonic()
         return Lease.take(self._name, holder=self.holder, seconds=self._seconds)

@@ -1,4 +1,4 @@
-"""What GPUs cost, and how much may be spent. All amounts are US dollars."""
+"""GPU prices and budgets. All amounts are US dollars."""
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -10,7 +10,7 @@ from jobs.models.endpoint import Endpoint
 
 
 class GpuPrice(models.Model):
-    """What a second of a GPU tier costs. Edit it when RunPod does."""
+    """The price of a second on a GPU tier. Edit it when RunPod changes its prices."""
 
     pool = models.CharField("GPU tier", primary_key=True, max_length=40)
     title = models.CharField("GPUs", max_length=80, blank=True)
@@ -34,9 +34,9 @@ class GpuPrice(models.Model):
 
 
 class Budget(models.Model):
-    """How much a user, a key, an endpoint, or everybody may spend in a period.
+    """How much a user, a key, an endpoint or everyone may spend in a period.
 
-    An accepted job goes on when a budget is spent; new ones are refused.
+    When a budget is used up, new jobs are refused and accepted ones continue.
     """
 
     class Period(models.TextChoices):
@@ -72,6 +72,6 @@ class Budget(models.Model):
         return str(self.get_period_display())
 
     def clean(self) -> None:
-        """Refuse a key that is not the user's."""
+        """Refuse a key that belongs to another user."""
         if self.user and self.api_key and self.api_key.owner_id != self.user_id:
             raise ValidationError({"api_key": f"This key is not {self.user}'s."})

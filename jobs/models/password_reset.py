@@ -1,11 +1,11 @@
-"""A password that somebody has forgotten."""
+"""A request for a new password."""
 
 from django.db import models
 from django.utils.timezone import now
 
 
 class PasswordReset(models.Model):
-    """A wish for a mail with a link. The link is made when it is sent, and never kept."""
+    """A request to mail a link. The link is created on sending and never stored."""
 
     email = models.EmailField()
     asked_at = models.DateTimeField(default=now, db_index=True)

@@ -1,8 +1,8 @@
-"""Queries that are asked a hundred times a second: compiled once, then only executed.
+"""Queries that run a hundred times a second: compiled once, then only executed.
 
-Django builds the SQL of a queryset anew each time, which costs several times what the
-database needs to answer. Here the queryset is built once, with samples; where its
-parameters differ with another sample, the values of each call are put in later.
+Django builds the SQL of a queryset again each time, which costs several times what the
+database needs to answer. Here the queryset is built once, with sample values. A second
+sample shows which SQL parameters depend on a value; each call then fills these in.
 
     by_name = Prepared(
         lambda name: Thing.objects.filter(name=name), name=("one", "another")
@@ -30,7 +30,7 @@ class _Compiled:
     converters: dict[int, Any]
 
     def params_for(self, values: dict[str, Any]) -> list[Any]:
-        """Return the parameters with `values` in their places."""
+        """Return the SQL parameters with `values` filled in."""
         params = list(self.params)
         for name, places in self.places.items():
             value = _adapted(values[name])
@@ -40,7 +40,7 @@ class _Compiled:
 
 
 class Prepared:
-    """A queryset whose parameters are named; each with two different samples."""
+    """A queryset with named parameters, each given as two different samples."""
 
     def __init__(
         self, build: Callable[..., QuerySet[Any, Any]], **samples: tuple[Any, Any]
@@ -53,7 +53,7 @@ class Prepared:
         return next(iter(self.all(**values)), None)
 
     def all(self, **values: Any) -> Iterator[Any]:
-        """Yield rows as model instances, with what `select_related` names."""
+        """Yield rows as model instances, with those that `select_related` names."""
         compiled = self._get()
         compiler, select = compiled.compiler, compiled.compiler.select
         info = compiler.klass_info
@@ -68,11 +68,11 @@ class Prepared:
             yield instance
 
     def values(self, **values: Any) -> list[Any]:
-        """Return rows as sequences, for a queryset of `values_list`."""
+        """Return rows as sequences, for a `values_list` queryset."""
         return list(self._rows(self._get(), values))
 
     def count(self, **values: Any) -> int:
-        """Return how many rows there are; a queryset with a limit counts no further."""
+        """Return the number of rows; a queryset with a limit counts only up to it."""
         compiled = self._get()
         sql = f"SELECT COUNT(*) FROM ({compiled.sql}) AS counted"  # noqa: S608 - Django's
         ((number,),) = _fetch(sql, compiled.params_for(values))
@@ -115,7 +115,7 @@ def _compile(queryset: QuerySet[Any, Any]) -> tuple[Any, str, list[Any]]:
 
 
 def _adapted(value: Any) -> Any:
-    """Return a value as the database takes it."""
+    """Return a value in the form that the database expects."""
     if isinstance(value, UUID) and not connection.features.has_native_uuid_field:
         return value.hex
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""What RunPod would hold for a job, when we play RunPod. Knows nothing of jobs."""
+"""What RunPod would hold for a job, when we act as RunPod. Knows nothing of jobs."""
 
 import uuid
 
@@ -8,12 +8,12 @@ from django.utils.timezone import now
 
 
 def new_item_id() -> str:
-    """Return an id of RunPod's shape: a UUID and the region, here `l1` for local."""
+    """Return an id in RunPod's format: a UUID and the region, here `l1` for local."""
     return f"{uuid.uuid4()}-l1"
 
 
 class QueueItem(models.Model):
-    """A job as an endpoint holds it. Written by `local_endpoint.queue` only."""
+    """A job as an endpoint holds it. Only `local_endpoint.queue` writes it."""
 
     class Status(models.TextChoices):
         IN_QUEUE = "IN_QUEUE"
@@ -74,7 +74,7 @@ class QueueItem(models.Model):
 
 
 class QueueChunk(models.Model):
-    """One streamed chunk of an item. Reading drains it, as on RunPod."""
+    """One streamed chunk of an item. Reading deletes it, as on RunPod."""
 
     item = models.ForeignKey(QueueItem, models.CASCADE, related_name="chunks")
     output = models.JSONField(null=True)
@@ -87,7 +87,7 @@ class QueueChunk(models.Model):
 
 
 class LocalWorker(models.Model):
-    """A worker that takes from a local queue, as last heard of."""
+    """A worker that takes items from a local queue, with its last known state."""
 
     id = models.CharField(primary_key=True, max_length=128)
     queue = models.SlugField(max_length=60)

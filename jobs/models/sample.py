@@ -1,4 +1,4 @@
-"""Samples: what RunPod said of an endpoint or an account at a moment. Never changed."""
+"""Samples: RunPod's figures for an endpoint or account at one moment. Never changed."""
 
 from django.db import models
 from django.utils.timezone import now
@@ -8,7 +8,7 @@ from jobs.runpod.account import Money
 
 
 class HealthSample(models.Model):
-    """The counts of an endpoint's /health, by RunPod's names."""
+    """The counts of an endpoint's /health, under RunPod's names."""
 
     endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="samples")
     taken_at = models.DateTimeField(default=now)
@@ -19,7 +19,7 @@ class HealthSample(models.Model):
     running = models.PositiveIntegerField(default=0)
     throttled = models.PositiveIntegerField(default=0)
     unhealthy = models.PositiveIntegerField(default=0)
-    # Jobs; completed and failed count up
+    # Jobs; completed and failed are running totals
     in_queue = models.PositiveIntegerField(default=0)
     in_progress = models.PositiveIntegerField(default=0)
     completed = models.PositiveBigIntegerField(default=0)
@@ -28,9 +28,9 @@ class HealthSample(models.Model):
     class Meta:
         ordering = ["taken_at"]
         indexes = [
-            # The newest of one endpoint, and its plot.
+            # The newest samples of one endpoint, and its chart.
             models.Index(fields=["endpoint", "taken_at"], name="sample_newest"),
-            # What is old enough to be deleted.
+            # Samples old enough to be deleted.
             models.Index(fields=["taken_at"], name="sample_age"),
         ]
 
@@ -39,7 +39,7 @@ class HealthSample(models.Model):
 
     @property
     def workers(self) -> int:
-        """Workers that exist, in whatever condition."""
+        """Number of workers that exist, in any state but throttled."""
         return self.idle + self.initializing + self.running + self.unhealthy
 
 

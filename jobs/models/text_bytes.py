@@ -1,4 +1,4 @@
-"""How large a JSON value is, without sending it to us."""
+"""The size of a JSON value, measured in the database."""
 
 from typing import Any
 
@@ -8,16 +8,17 @@ AT_MOST = 64 * 1024
 
 
 class TextBytes(Func):
-    """The bytes of a JSON column as text; NULL where it is far larger than AT_MOST.
+    """The bytes of a JSON column as text; NULL if it is far larger than AT_MOST.
 
-    PostgreSQL keeps large values compressed. What is large even so is not unpacked.
+    PostgreSQL stores large values compressed. A value that is still large then is not
+    decompressed.
     """
 
     template = "LENGTH(CAST(%(expressions)s AS BLOB))"
     output_field = BigIntegerField()
 
     def as_postgresql(self, compiler: Any, connection: Any) -> Any:
-        """Look at the size on disk first (functions-admin, Database Object Size)."""
+        """Check the size on disk first (functions-admin, Database Object Size)."""
         template = (
             f"CASE WHEN pg_column_size(%(expressions)s) <= {AT_MOST} "
             "THEN octet_length((%(expressions)s)::text) END"

@@ -1,4 +1,4 @@
-"""Totals that outlive the jobs they were counted from: retention deletes jobs, not these."""
+"""Totals that outlive the jobs they count: retention deletes jobs, but not these."""
 
 from django.conf import settings
 from django.db import models
@@ -7,7 +7,7 @@ from jobs.models.endpoint import Endpoint
 
 
 class Spend(models.Model):
-    """What the jobs of one user, key and endpoint cost that ended on one day (UTC).
+    """The cost of jobs of one user, key and endpoint that ended on one day (UTC).
 
     Updated once per job, in the transaction that sets the job's cost.
     """
@@ -15,7 +15,7 @@ class Spend(models.Model):
     day = models.DateField()
     endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="spends")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
-    # Of the key, which may be deleted; 0: by a person, on a page.
+    # The id of the key, which may be deleted; 0 means a person on a page.
     api_key_id = models.BigIntegerField(default=0)
     jobs = models.PositiveBigIntegerField(default=0)
     seconds = models.FloatField(default=0)
@@ -36,7 +36,7 @@ class Spend(models.Model):
 class JobHour(models.Model):
     """How many jobs of an endpoint ended in an hour, how, and how long they took.
 
-    Counted anew while the hour and the next one last, then left alone.
+    Counted repeatedly during the hour and the next one, then left unchanged.
     """
 
     hour = models.DateTimeField()
@@ -45,7 +45,7 @@ class JobHour(models.Model):
     failed = models.PositiveIntegerField(default=0)
     cancelled = models.PositiveIntegerField(default=0)
     timed_out = models.PositiveIntegerField(default=0)
-    # Seconds of the completed ones; null where none was.
+    # Seconds, of completed jobs only; null if there were none.
     run_p50 = models.FloatField(null=True)
     run_p95 = models.FloatField(null=True)
     wait_p50 = models.FloatField(null=True)

@@ -1,4 +1,4 @@
-"""An upload: a file on its way in, or ready, given by a user."""
+"""An upload: a user's file, on its way in or ready."""
 
 from datetime import timedelta
 from typing import Any, Self
@@ -21,10 +21,10 @@ FOLDER = "in/"
 
 
 class UploadQuerySet(models.QuerySet["Upload"]):
-    """The filters that everybody shares."""
+    """The shared filters."""
 
     def visible_to(self, user: Any) -> Self:
-        """Leave only what `user` may see."""
+        """Select only what `user` may see."""
         return self if user.is_staff else self.filter(owner=user)
 
 
@@ -80,7 +80,7 @@ class Upload(InParts, models.Model):
     class Meta:
         ordering = ["-created_at"]
         indexes = [
-            # Is this file here already, or half of it?
+            # Whether this file is already here, or part of it.
             models.Index(fields=["owner", "sha256"], name="upload_known"),
             models.Index(fields=["owner", "fingerprint"], name="upload_fingerprint"),
             # The sweep of unfinished uploads.
@@ -96,7 +96,7 @@ class Upload(InParts, models.Model):
 
     @property
     def key(self) -> str:
-        """Where its bytes lie in the store."""
+        """Its key in the store."""
         return f"{FOLDER}{self.id.hex}"
 
     @property
@@ -105,7 +105,7 @@ class Upload(InParts, models.Model):
         return self.status in {self.Status.VERIFYING, self.Status.READY}
 
     def advance(self, to: Status, **changes: Any) -> bool:
-        """Move to `to` if the row is still where we last saw it."""
+        """Move to `to` if the row still has the status we last read."""
         source = self.status
         here = Upload.objects.filter(pk=self.pk, status=source)
         if not here.update(status=to, **changes):

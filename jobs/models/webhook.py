@@ -1,4 +1,4 @@
-"""Webhooks: who is told of what becomes of jobs, each message, and each try to send it.
+"""Webhooks: who is notified about jobs, each message, and each try to send it.
 
 The messages follow Standard Webhooks 1.0 (standardwebhooks.com).
 """
@@ -17,7 +17,7 @@ from jobs.models.ids import new_id
 from jobs.models.job import Job
 from jobs.states import JobStatus
 
-# What happens to a job, by the status it has come to.
+# The event type for a job's new status.
 EVENT_TYPES = {
     JobStatus.PENDING: "job.queued",
     JobStatus.IN_PROGRESS: "job.started",
@@ -27,7 +27,7 @@ EVENT_TYPES = {
     JobStatus.TIMED_OUT: "job.timed_out",
 }
 END_TYPES = tuple(EVENT_TYPES.values())[2:]
-# What a batch has come to, by its status.
+# The event type for a batch's end, by its status.
 BATCH_TYPES = {
     "COMPLETED": "batch.completed",
     "COMPLETED_WITH_FAILURES": "batch.completed_with_failures",
@@ -35,7 +35,7 @@ BATCH_TYPES = {
     "ENQUEUE_FAILED": "batch.failed",
     "TIMED_OUT": "batch.failed",
 }
-# Trouble that an operator must hear of; sent to staff's webhooks only.
+# Problems that the operator must know about; sent only to webhooks of staff.
 ALERT_TYPES = ("alert.raised", "alert.resolved")
 ALL_TYPES = (
     *EVENT_TYPES.values(),
@@ -47,17 +47,17 @@ OLD_SECRET_LIVES = timedelta(days=1)
 
 
 class WebhookQuerySet(models.QuerySet["Webhook"]):
-    """The filters that everybody shares."""
+    """The shared filters."""
 
     def visible_to(self, user: Any) -> Self:
-        """Leave what `user` has subscribed; jobs' own webhooks are nobody's to see."""
+        """Select the webhooks of `user`, without the row for URLs that jobs name."""
         return self.filter(owner=user).exclude(url="")
 
 
 class Webhook(models.Model):
-    """An address that is told of its owner's jobs.
+    """A URL that receives events of its owner's jobs.
 
-    With an empty `url` it stands for the addresses that jobs name themselves: it has
+    A row with an empty `url` represents the URLs that jobs name themselves: it holds
     the secret and the deliveries of all of them.
     """
 
@@ -90,21 +90,21 @@ class Webhook(models.Model):
 
     @classmethod
     def of_jobs(cls, owner_id: int) -> "Webhook":
-        """Return the one that stands for the addresses that a user's jobs name."""
+        """Return the row that represents the URLs named by a user's jobs."""
         return cls.objects.get_or_create(owner_id=owner_id, url="")[0]
 
     def wants(self, event_type: str) -> bool:
-        """Whether it is told of such events."""
+        """Whether the webhook subscribes to this event type."""
         return not self.events or event_type in self.events
 
     @property
     def secret(self) -> str:
-        """The newest secret; derived from SECRET_KEY, stored nowhere."""
+        """The newest secret; derived from SECRET_KEY and never stored."""
         return links.webhook_secret(self.pk.hex, self.secret_version)
 
     @property
     def secrets(self) -> list[str]:
-        """What messages are signed with: for a day after a rotation, the old one too."""
+        """The secrets that sign messages; for a day after a rotation, the old one too."""
         secrets = [self.secret]
         if self.rotated_at and self.rotated_at > now() - OLD_SECRET_LIVES:
             secrets.append(links.webhook_secret(self.pk.hex, self.secret_version - 1))
@@ -112,7 +112,7 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one receiver. Its id is the same on every try."""
+    """One message to one receiver. Its id stays the same on every try."""
 
     class Status(models.TextChoices):
         PENDING = "pending", "Pending"
@@ -136,7 +136,7 @@ class Delivery(models.Model):
         ordering = ["-id"]
         verbose_name_plural = "deliveries"
         constraints = [
-            # The same event is announced once, however often that is tried.
+            # An event is announced once, however often that is attempted.
             models.UniqueConstraint(fields=["webhook", "event"], name="delivery_once"),
         ]
         indexes = [
@@ -154,12 +154,12 @@ class Delivery(models.Model):
 
     @property
     def message_id(self) -> str:
-        """What the receiver knows the message by."""
+        """The id by which the receiver knows the message."""
         return f"msg_{self.id.hex}"
 
 
 class DeliveryTry(models.Model):
-    """One try, and what was heard."""
+    """One try and its outcome."""
 
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="log")
     number = models.PositiveSmallIntegerField()
