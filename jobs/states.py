@@ -1,6 +1,6 @@
-"""The one state machine: statuses, actors, legal moves and RunPod's words.
+"""The only state machine: statuses, actors, legal moves and RunPod's words.
 
-Only `Job.advance` executes a move. The table below is the one in docs/architecture.md.
+Only `Job.advance` makes a move. docs/architecture.md shows the same table as below.
 """
 
 from django.db.models import TextChoices
@@ -9,7 +9,7 @@ from jobs.lib.errors import IllegalMove
 
 
 class JobStatus(TextChoices):
-    """Where a job is. RunPod's own words, and ours before and around them."""
+    """Where a job is: RunPod's own words, and ours before and around them."""
 
     PENDING = "PENDING", "Held"
     SUBMITTING = "SUBMITTING", "Submitting"
@@ -33,7 +33,7 @@ class Actor(TextChoices):
     SWEEPER = "sweeper", "a deadline"
 
 
-# Sets of statuses have their names here, and no other module makes one.
+# All sets of statuses are defined and named here; no other module defines one.
 ENDS = frozenset(
     {
         JobStatus.COMPLETED,
@@ -43,25 +43,25 @@ ENDS = frozenset(
     }
 )
 NOT_COMPLETED = ENDS - {JobStatus.COMPLETED}
-# Ends that are somebody's fault; nobody asked for them.
+# Ends that are failures: not completed, and nobody asked for that.
 FAILURES = NOT_COMPLETED - {JobStatus.CANCELLED}
 ACTIVE = frozenset(JobStatus) - ENDS
-# A worker has it, or has had it and the result is being saved.
+# A worker has the job, or had it and the result is being saved.
 RUNNING = frozenset({JobStatus.IN_PROGRESS, JobStatus.FINALIZING})
 WAITING = ACTIVE - RUNNING
-# Waiting in line: with us, or at the backend.
+# Waiting in a queue: ours or the backend's.
 QUEUED = frozenset({JobStatus.PENDING, JobStatus.IN_QUEUE})
-# Waiting, and no backend has said that it has the job.
+# Waiting, and no backend has confirmed that it has the job.
 HELD = WAITING - {JobStatus.IN_QUEUE}
-# Waiting, and no longer held by us alone.
+# Waiting, and no longer held only by us.
 HANDED_OVER = WAITING - {JobStatus.PENDING}
 # RunPod may have the job, so only RunPod can say that it ended.
 REMOTE = frozenset({JobStatus.UNCONFIRMED, JobStatus.IN_QUEUE, JobStatus.IN_PROGRESS})
-# RunPod may have the job, or will in a moment: these take room in its release window.
+# RunPod has the job or will get it in a moment; it counts for the release window.
 AT_BACKEND = REMOTE | {JobStatus.SUBMITTING}
-# A manifest is still welcome.
+# A manifest may still end the job.
 AWAITING_RESULT = ACTIVE - {JobStatus.FINALIZING}
-# Their next step may need no remote call.
+# The next step may need no remote call.
 LOCAL_STEPS = frozenset(
     {JobStatus.SUBMITTING, JobStatus.UNCONFIRMED, JobStatus.FINALIZING}
 )
@@ -71,15 +71,15 @@ MOVES: dict[tuple[JobStatus, JobStatus], frozenset[Actor]] = {
     for pair, actors in {
         (JobStatus.PENDING, JobStatus.SUBMITTING): {Actor.SUBMITTER},
         (JobStatus.PENDING, JobStatus.CANCELLED): {Actor.USER, Actor.SYNC},
-        # An earlier attempt, given up for lost, delivers after all.
+        # An earlier attempt, given up as lost, delivers its result after all.
         (JobStatus.PENDING, JobStatus.FINALIZING): {Actor.SYNC},
         (JobStatus.PENDING, JobStatus.TIMED_OUT): {Actor.SWEEPER},
-        # An item of a batch that is no usable input.
+        # An item of a batch whose input is unusable.
         (JobStatus.PENDING, JobStatus.FAILED): {Actor.SUBMITTER},
         (JobStatus.SUBMITTING, JobStatus.IN_QUEUE): {Actor.SUBMITTER},
         (JobStatus.SUBMITTING, JobStatus.PENDING): {Actor.SUBMITTER},
         (JobStatus.SUBMITTING, JobStatus.FAILED): {Actor.SUBMITTER},
-        # A worker may be done before we have written down RunPod's answer.
+        # A worker may finish before we record RunPod's answer to /run.
         (JobStatus.SUBMITTING, JobStatus.FINALIZING): {Actor.SYNC},
         (JobStatus.SUBMITTING, JobStatus.UNCONFIRMED): {Actor.SUBMITTER, Actor.SWEEPER},
         (JobStatus.UNCONFIRMED, JobStatus.IN_QUEUE): {Actor.SYNC},
@@ -109,7 +109,7 @@ MOVES: dict[tuple[JobStatus, JobStatus], frozenset[Actor]] = {
 
 
 class Reason(TextChoices):
-    """Why a job ended as it did, where the status alone does not say it."""
+    """Why a job ended, if the status alone does not say it."""
 
     USER = "user", "cancelled by a person"
     PURGED = "purged", "the endpoint's queue was purged"
@@ -117,7 +117,7 @@ class Reason(TextChoices):
     ENDPOINT_NOT_FOUND = "endpoint_not_found", "RunPod no longer knows the endpoint"
 
 
-# What a backend may answer as `status`. Anything else means "running, told otherwise".
+# What a backend may answer as `status`. Any other word counts as running.
 REMOTE_WORDS = {
     "IN_QUEUE": JobStatus.IN_QUEUE,
     "IN_PROGRESS": JobStatus.IN_PROGRESS,
