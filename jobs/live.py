@@ -1,7 +1,8 @@
-"""What changes, told live: one reader of the database per process, however many listen.
+"""Live updates: one database reader per process, however many clients listen.
 
-Pages hear that something changed and fetch what they show; programs hear the whole job.
-Neither makes the reader ask more often: it reads all watched jobs with the same queries.
+Pages hear that something changed and fetch what they show; programs get the whole job.
+The number of listeners does not change how often the reader queries: the same queries
+cover all watched jobs.
 """
 
 import asyncio
@@ -31,28 +32,28 @@ AT_ONCE = 500
 
 @dataclass(frozen=True)
 class State:
-    """A job as the reader saw it; `job` is there where somebody wants the whole."""
+    """A job as the reader saw it; `job` is set if a listener wants all of it."""
 
     revision: int
     status: str
     job: Json | None = None
-    # Why it waits, as far as its endpoint's diagnosis says: that changes without the job.
+    # Why the job waits, from its endpoint's diagnosis, which changes without the job.
     cause: str = ""
 
     @property
     def mark(self) -> tuple[int, str]:
-        """What differs when there is something new to show."""
+        """The values that change when there is something new to show."""
         return self.revision, self.cause
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether no more changes will come."""
         return self.status in ENDS
 
 
 @dataclass(eq=False)
 class Listener:
-    """Somebody who watches a job; `key_id` is None for a browser."""
+    """A client that watches a job; `key_id` is None for a browser."""
 
     user_id: int
     key_id: int | None = None
@@ -61,7 +62,7 @@ class Listener:
 
 
 class Hub:
-    """Reads the watched jobs again and again, and tells their listeners of changes."""
+    """Reads the watched jobs repeatedly and sends changes to their listeners."""
 
     def __init__(self) -> None:
         self._listeners: dict[UUID, set[Listener]] = defaultdict(set)
@@ -72,7 +73,7 @@ class Hub:
     async def states(self, pk: UUID, listener: Listener) -> AsyncIterator[State | None]:
         """Yield the job's state now and after every change; None as a heartbeat.
 
-        Ends when the job is deleted, or its listener may no longer come in.
+        Ends when the job is deleted or the listener loses its access.
         """
         pause = conf.LIVE_HEARTBEAT_SECONDS
         self._listeners[pk].add(listener)
@@ -80,7 +81,7 @@ class Hub:
         if known and (known.job or not listener.is_whole):
             listener.states.put_nowait(known)
         else:
-            self._known.pop(pk, None)  # read anew, as this listener wants it
+            self._known.pop(pk, None)  # read again, with the whole job
         if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._read())
         try:
@@ -97,7 +98,7 @@ class Hub:
             self._leave(pk, listener)
 
     async def end(self, pk: UUID, listener: Listener, seconds: float) -> bool:
-        """Wait for the end of a job; return False when it has not come in time."""
+        """Wait for the end of a job; return False if it did not end in time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 async for state in self.states(pk, listener):
@@ -133,14 +134,14 @@ class Hub:
             listeners = self._listeners.get(pk, set())
             if state is not None:
                 if state.job is None and any(one.is_whole for one in listeners):
-                    continue  # it came while we read; the next reading has the whole
+                    continue  # a new listener wants the whole job: read it next time
                 if listeners:
                     self._known[pk] = state
             for listener in listeners:
                 listener.states.put_nowait(state)
 
     async def _turn_out(self) -> None:
-        """End the streams of those who may no longer come in."""
+        """End the streams of listeners that have lost their access."""
         everybody = [one for listeners in self._listeners.values() for one in listeners]
         users = {one.user_id for one in everybody}
         keys = {one.key_id for one in everybody if one.key_id}
@@ -159,7 +160,7 @@ hub = Hub()
 def _changed(
     pks: list[UUID], known: dict[UUID, tuple[int, str]], whole: Collection[UUID]
 ) -> dict[UUID, State | None]:
-    """Return the jobs among `pks` that are no longer as `known`; None: deleted."""
+    """Return the jobs among `pks` that differ from `known`; None: deleted."""
     columns = ("pk", "revision", "status", "endpoint__diagnosis__cause")
     states = {
         pk: State(revision, status, cause=cause or "" if status in WAITING else "")
