@@ -72,7 +72,7 @@ def test_a_table_is_read_with_its_separator_and_lines_inside_cells(size, separat
         (b"a,b,a\n", "Two columns are called “a”"),
         (b"", "The table is empty"),
         (b"\xff\xfe\n", "UTF-8"),
-        (b'a,b\n"1,2', "breaks off"),
+        (b'a,b\n"1,2', "malformed"),
     ],
 )
 def test_a_table_that_cannot_be_read_says_why(content, words):

@@ -40,7 +40,7 @@ def test_all_are_wanted_without_includes_and_excludes_win():
 
 @pytest.mark.parametrize("pattern", ["[a", "{a", "a}", "a\\", "[z-a]"])
 def test_what_is_no_pattern_is_refused(pattern):
-    with pytest.raises(ValueError, match="not a pattern"):
+    with pytest.raises(ValueError, match="not a valid"):
         matcher([pattern], [])
 
 

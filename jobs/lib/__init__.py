@@ -1,1 +1,1 @@
-"""Tools without decisions: they know no row, no service and no page."""
+"""Tools without decisions: they know no rows, services or pages."""

@@ -1,9 +1,9 @@
 """JSON from outside, made safe for both databases and every reader.
 
-PostgreSQL refuses NaN, NUL characters and lone surrogates that SQLite would take, and
-JavaScript cannot read NaN. `strict` refuses them, for what users send; `lenient` mends
-them, for what workers and RunPod send and what must not be lost. Of a key that comes
-twice, readers believe the first or the last: `strict` refuses it, too.
+PostgreSQL refuses NaN, NUL characters and lone surrogates that SQLite accepts, and
+JavaScript cannot parse NaN. `strict` refuses them in what users send; `lenient`
+replaces them in what workers and RunPod send, which must not be lost. Readers disagree
+on which of two duplicate keys counts, so `strict` also refuses duplicates.
 """
 
 import json
@@ -16,7 +16,7 @@ MAX_DEPTH_REMOTE = 500
 
 
 def strict(body: bytes) -> Any:
-    """Parse `body` (RFC 8259 in UTF-8); raise `Malformed` for whatever is doubtful."""
+    """Parse `body` (RFC 8259 in UTF-8); raise `Malformed` for anything ambiguous."""
     if body.startswith(b"\xef\xbb\xbf"):
         raise Malformed("The body begins with a byte order mark. Send plain UTF-8.")
     try:
@@ -39,7 +39,7 @@ def strict(body: bytes) -> Any:
 def lenient(body: bytes) -> Any:
     """Parse `body`; NaN and infinities become null, unstorable characters U+FFFD.
 
-    Raise ValueError when it is not JSON at all, or nested deeper than 500.
+    Raise ValueError if it is not JSON, or nested deeper than 500 levels.
     """
     try:
         value = json.loads(body.decode("utf-8", "replace"), parse_constant=_nothing)
@@ -49,19 +49,19 @@ def lenient(body: bytes) -> Any:
 
 
 def mended(value: Any) -> Any:
-    """Return a parsed value as `lenient` would have returned it."""
+    """Return a parsed value as `lenient` would return it."""
     return _mended(value, MAX_DEPTH_REMOTE)
 
 
 def check(value: Any, pointer: str = "") -> None:
-    """Raise `InvalidInput` if a parsed value cannot be stored as it is."""
+    """Raise `InvalidInput` if a parsed value cannot be stored unchanged."""
     problem = _problem(value, pointer, MAX_DEPTH_USER)
     if problem:
         raise InvalidInput(problem)
 
 
 def _not_json(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(text: str) -> float:
@@ -76,7 +76,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {json.dumps(twice[:80])} comes twice")
+        raise ValueError(f"the key {json.dumps(twice[:80])} appears twice")
     return members
 
 

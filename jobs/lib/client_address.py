@@ -1,4 +1,4 @@
-"""Whose address a request comes from."""
+"""The client address of a request."""
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -7,8 +7,8 @@ from django.http import HttpRequest
 def of(request: HttpRequest) -> str:
     """Return the address of the client.
 
-    Behind a proxy (TRUST_PROXY) it is the last one the proxy has added: what stands
-    before it is whatever the client sent.
+    Behind a proxy (TRUST_PROXY) it is the last address, which the proxy added: the
+    client can send anything before it.
     """
     if settings.TRUST_PROXY:
         sent = str(request.META.get("HTTP_X_FORWARDED_FOR", ""))

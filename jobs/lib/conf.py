@@ -1,6 +1,7 @@
 """Slipway's own limits and times, with defaults.
 
-The environment variable (or Django setting) `JOBS_<NAME>` overrides one. Read live (`conf.LEASE_SECONDS`), so a test may change one.
+The environment variable (or Django setting) `JOBS_<NAME>` overrides one. Values are
+read on each use (`conf.LEASE_SECONDS`), so a test may change one.
 """
 
 from typing import Any
@@ -14,9 +15,9 @@ _DEFAULTS: dict[str, Any] = {
     "SHIFT_LEASE_SECONDS": 5.0,
     "STEP_LEASE_SECONDS": 12,
     "SUBMITTING_LOST_SECONDS": 45,
-    "HOLD_SECONDS": 30.0,  # longer than any silence that `egress` or a bucket may keep
+    "HOLD_SECONDS": 30.0,  # longer than any silence that `egress` or a bucket allows
     "MAX_TAKES": 3,
-    # Requests to one endpoint; RunPod takes 200 status, 100 run, 10 cancel a second
+    # Requests to one endpoint; RunPod allows 200 status, 100 run, 10 cancel a second
     "STATUS_PER_SECOND": 180.0,
     "RUN_PER_SECOND": 80.0,
     "CANCEL_PER_SECOND": 8.0,
@@ -46,11 +47,11 @@ _DEFAULTS: dict[str, Any] = {
     "BATCH_MAX_ITEMS": 5000,
     "BATCH_IN_FLIGHT": 500,
     "BATCH_PAUSE_SECONDS": 0.5,
-    "BATCH_DRY_RUN_ITEMS": 5000,  # checked of a file or a bucket; the rest is counted
-    "BATCH_READ_TRIES": 20,  # without getting on, before what cannot be read is given up
+    "BATCH_DRY_RUN_ITEMS": 5000,  # of a file or bucket are checked in a dry run
+    "BATCH_READ_TRIES": 20,  # without progress, before reading is given up
     "BATCH_READ_PAUSE_SECONDS": 30,
-    # Where users may list and read: ["s3://bucket/prefix"]. null: in S3_BUCKET, whatever
-    # is not ours; []: nowhere
+    # Where users may list and read: ["s3://bucket/prefix"]. null: everything in
+    # S3_BUCKET except our own files; []: nowhere
     "BATCH_SOURCES": None,
     # Uploads
     "UPLOAD_MAX_BYTES": 100 * 1024**3,
@@ -61,22 +62,22 @@ _DEFAULTS: dict[str, Any] = {
     "UPLOAD_TAKE_OVER_SECONDS": 10,
     "VERIFY_INLINE_BYTES": 64 * 1024 * 1024,
     "UPLOAD_SYNC_EACH_PATCH": False,  # True: no acknowledged byte is lost in a power cut
-    "UPLOAD_TYPES": [],  # ["video/*", "image/png"]; empty: any, fields may still refuse
+    "UPLOAD_TYPES": [],  # ["video/*", "image/png"]; empty: any, but fields may refuse
     "IMAGE_MAX_PIXELS": 400_000_000,
     # For each user; 0: no limit
     "USER_MAX_BYTES": 0,
     "USER_MAX_FILES": 0,
     "USER_OPEN_UPLOADS": 50,
-    # A bucket: parts are at least this large; R2 wants all of them equal
+    # A bucket: the minimum size of a part; R2 requires equal parts
     "PART_MIN_BYTES": 16 * 1024 * 1024,
     "PART_MAX_COUNT": 9000,
     "PART_LINK_SECONDS": 3600,
     "PARTS_SIGNED_AT_ONCE": 100,
-    # Larger ones are compared by size and parts only: hashing reads them back
+    # Larger files are compared by size and parts only: hashing means reading them back
     "BUCKET_HASH_MAX_BYTES": 20 * 1024**3,
-    # False where `manage.py doctor` says that the bucket does not know If-None-Match
+    # False if `manage.py doctor` says that the bucket lacks If-None-Match
     "BUCKET_CONDITIONAL_WRITES": True,
-    # Days after the end of a job; endpoints may differ. 0: for ever
+    # Days after the end of a job; endpoints may differ. 0: forever
     "KEEP_INPUTS_DAYS": 7,
     "KEEP_RESULTS_DAYS": 30,
     "KEEP_FAILED_DAYS": 30,
@@ -94,19 +95,19 @@ _DEFAULTS: dict[str, Any] = {
     # Webhooks (Standard Webhooks 1.0): pauses after each try that failed
     "WEBHOOK_PAUSES_SECONDS": [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400],
     "WEBHOOK_TIMEOUT_SECONDS": 20.0,
-    "WEBHOOK_CLAIM_SECONDS": 60,  # after which a message is due whose courier died
-    "WEBHOOK_RECEIVER_MAX": 4,  # messages on their way to one address
+    "WEBHOOK_CLAIM_SECONDS": 60,  # then a message is due again if its courier died
+    "WEBHOOK_RECEIVER_MAX": 4,  # concurrent messages to one address
     "WEBHOOK_GIVE_UP_DAYS": 5,
     "WEBHOOK_LOG_DAYS": 30,
     "USER_WEBHOOKS": 20,
     "COURIER_TICK_SECONDS": 0.5,
-    # Networks that users may have webhooks in and files from: ["192.168.1.0/24"]
+    # Private networks open to webhooks and file URLs of users: ["192.168.1.0/24"]
     "EGRESS_ALLOW": [],
-    # Looking at endpoints: with jobs, and without
+    # Sampling of endpoints: with jobs, and without
     "SAMPLE_SECONDS": 20,
     "SAMPLE_IDLE_SECONDS": 300,
-    "LOW_DAYS": 3,  # a balance that lasts less long is told
-    "ALERT_SECONDS": 60,  # how long a cause must last before an operator is called
+    "LOW_DAYS": 3,  # alert if the balance lasts for fewer days
+    "ALERT_SECONDS": 60,  # how long a cause must last before its alert opens
     # Live pages
     "LIVE_PAUSE_SECONDS": 0.3,
     "LIVE_HEARTBEAT_SECONDS": 15.0,

@@ -1,7 +1,8 @@
-"""The only way to an address that a user or a worker's output names.
+"""The only way to a URL that a user or a worker's output names.
 
-Resolve once, judge every address, connect to the judged one; redirects are judged anew.
-Python's `is_global` alone lets NAT64, 6to4, site-local and multicast through.
+Resolve once, check every address, connect to a checked one; redirects are checked
+again. Python's `is_global` alone lets NAT64, 6to4, site-local and multicast addresses
+through.
 """
 
 import asyncio
@@ -36,16 +37,16 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class EgressRefused(Exception):
-    """The address may not be fetched; the text says why, without naming secrets."""
+    """The URL may not be fetched; the text says why, without naming secrets."""
 
 
 @contextmanager
 def get(
     url: str, transport: httpx.BaseTransport | None = None
 ) -> Iterator[httpx.Response]:
-    """Open `url` for reading; its body has not been read yet.
+    """Open `url` for reading; its body is not read yet.
 
-    Raise `EgressRefused`, or httpx.HTTPError when the network fails.
+    Raise `EgressRefused`, or httpx.HTTPError if the network fails.
     """
     with httpx.Client(
         timeout=TIMEOUT, trust_env=False, transport=transport, follow_redirects=False
@@ -70,10 +71,10 @@ async def post(
 ) -> AsyncIterator[httpx.Response]:
     """POST to `url`; redirects are not followed, the answer's body is not read yet.
 
-    Raise `EgressRefused`, or httpx.HTTPError when the network fails.
+    Raise `EgressRefused`, or httpx.HTTPError if the network fails.
     """
     address = await asyncio.to_thread(public_address, url)
-    # A connection to an address is made for one host name: none is kept for another.
+    # Each connection belongs to one host name, so none is reused for another.
     async with httpx.AsyncClient(
         timeout=timeout, trust_env=False, verify=_tls(), follow_redirects=False
     ) as client:
@@ -111,7 +112,7 @@ def _request(
 
 
 def check(url: str) -> None:
-    """Raise `EgressRefused` for what can be told of `url` without asking for its name."""
+    """Raise `EgressRefused` for a URL that can be refused without a DNS lookup."""
     host, port = _parsed(url)
     if host.rstrip(".").lower().endswith("localhost"):
         _judge(host, port, resolve(host, port))
@@ -150,7 +151,7 @@ def _parsed(url: str) -> tuple[str, int]:
 
 
 def _judge(host: str, port: int, addresses: list[str]) -> None:
-    """Raise `EgressRefused` unless all addresses are public, or the operator's own."""
+    """Raise `EgressRefused` unless all addresses are public or in EGRESS_ALLOW."""
     if all(map(is_allowed, addresses)):
         return
     if port not in PORTS:
@@ -160,9 +161,10 @@ def _judge(host: str, port: int, addresses: list[str]) -> None:
 
 
 def is_allowed(address: str) -> bool:
-    """Whether the operator has opened the network of an address (EGRESS_ALLOW).
+    """Whether the operator has allowed the network of an address (EGRESS_ALLOW).
 
-    Link-local addresses never: there, clouds hand out their machines' passwords.
+    Link-local addresses are never allowed: clouds serve their machines' credentials
+    there.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
@@ -174,7 +176,7 @@ def is_allowed(address: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address belongs to the open internet."""
+    """Whether an address is on the public internet."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped:
@@ -187,7 +189,7 @@ def is_public(address: str) -> bool:
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """Return every address of a host name; raise `EgressRefused` without one."""
+    """Return every address of a host name; raise `EgressRefused` if there is none."""
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

@@ -1,4 +1,4 @@
-"""What many error messages have in common: they differ in names and numbers only."""
+"""Groups similar error messages: those that differ only in names and numbers."""
 
 import re
 
@@ -17,7 +17,7 @@ _VARYING = [
 
 
 def signature(message: str) -> str:
-    """Return `message` without what varies, at most 200 characters."""
+    """Return `message` without its variable parts, at most 200 characters."""
     text = " ".join(message[:1000].split())
     for pattern, word in _VARYING:
         text = pattern.sub(word, text)

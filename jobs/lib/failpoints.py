@@ -1,8 +1,8 @@
-"""Named places where a test may kill a process. Without FAILPOINTS they do nothing.
+"""Named places where a test can kill a process. Without FAILPOINTS they do nothing.
 
-FAILPOINTS names a file. While it exists, its one line says where and how to fail:
+FAILPOINTS names a file. While it exists, its only line says where and how to fail:
 
-    submit.after_post:exit           the process ends there as by kill -9, once
+    submit.after_post:exit           the process ends there as with kill -9, once
     submit.after_post:exit:lucky     only for a job whose metadata has `"mark": "lucky"`
     sync.heard:always:poison         every time, until the file is removed
     collect.begin:raise              an exception instead
@@ -27,11 +27,11 @@ NAMES = (
 
 
 class Failed(Exception):
-    """Raised by a failpoint that was told to raise."""
+    """Raised by a failpoint whose action is `raise`."""
 
 
 def failpoint(name: str, mark: object = "") -> None:
-    """Fail here if a test says so."""
+    """Fail here if a test requests it."""
     place = os.environ.get("FAILPOINTS")
     if not place:
         return

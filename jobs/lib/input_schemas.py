@@ -1,8 +1,8 @@
-"""JSON Schema (2020-12) for inputs, with patterns that cannot take for ever.
+"""JSON Schema (2020-12) for inputs, with patterns that run in linear time.
 
-A pattern of Python's `re` may need longer than the universe on a text of fifty
-characters. RE2 needs time proportional to the text, and knows no look-around and no
-back-references; a schema that uses them is refused when it is saved.
+A pattern of Python's `re` may take practically forever on a text of fifty characters.
+RE2 needs time proportional to the text, but has no look-around and no back-references.
+A schema that uses these is refused when it is saved.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _quiet.log_errors = False
 
 
 def check(schema: Any) -> None:
-    """Raise `SchemaError` for what is no schema, or has a pattern we do not run."""
+    """Raise `SchemaError` for an invalid schema or a pattern unknown to RE2."""
     Draft202012Validator.check_schema(schema)
     for pattern in _patterns(schema):
         try:
@@ -29,7 +29,7 @@ def check(schema: Any) -> None:
 
 
 def errors(schema: dict[str, Any], value: Any) -> Iterator[ValidationError]:
-    """Yield what is wrong with `value`."""
+    """Yield the violations in `value`."""
     violations: Iterator[ValidationError] = _Validator(schema).iter_errors(value)
     return violations
 
@@ -48,7 +48,7 @@ def _patterns(schema: Any) -> Iterator[str]:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether `pattern` is found in `text`."""
+    """Whether `pattern` matches anywhere in `text`."""
     return re2.compile(pattern, options=_quiet).search(text) is not None
 
 

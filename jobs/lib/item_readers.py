@@ -1,8 +1,8 @@
-"""Items in files of any size: JSON lines, JSON values, tables and plain lines.
+"""Reads items from files of any size: JSON lines, JSON values, tables and plain lines.
 
-Each reader takes the file's bytes from some place on and yields what it has `Read`, one
-item at a time, with the place where the next one begins: there a later reader goes on.
-What is wrong with one item is told in its place; the next ones are read all the same.
+Each reader takes the file's bytes from some offset on and yields one `Read` per item,
+with the offset of the next item, where a later reader can continue. A bad item carries
+its problem; the items after it are still read.
 """
 
 import csv
@@ -15,7 +15,7 @@ from typing import Any
 from jobs.lib import clean_json
 from jobs.lib.errors import Malformed
 
-MAX = 8 * 1024 * 1024  # of one item, in bytes
+MAX = 8 * 1024 * 1024  # bytes per item
 TEXT_KEPT = 1000
 BOM = b"\xef\xbb\xbf"
 SPACE = " \t\r\n\ufeff"
@@ -25,12 +25,12 @@ csv.field_size_limit(MAX)
 
 
 class Unreadable(Exception):
-    """Nothing of the file can be read from here on. The text says why."""
+    """The rest of the file cannot be read. The text says why."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """One item, or its text and what is wrong with it; `end`: where the next begins."""
+    """One item, or its text and problem; `end` is the offset of the next item."""
 
     value: Any
     end: int
@@ -38,7 +38,7 @@ class Read:
 
 
 def lines(pieces: Iterable[bytes], at: int) -> Iterator[tuple[bytes | None, int]]:
-    """Yield (line without its end, place after it); None for one that is too long."""
+    """Yield (line without its line end, offset after it); None for a line too long."""
     held, is_long = bytearray(), False
     for piece in pieces:
         start = 0
@@ -58,7 +58,7 @@ def lines(pieces: Iterable[bytes], at: int) -> Iterator[tuple[bytes | None, int]
 
 
 def texts(pieces: Iterable[bytes], at: int) -> Iterator[Read]:
-    """Yield each line that is not blank, without the space around it."""
+    """Yield each line that is not blank, stripped."""
     begin = at
     for line, end in lines(pieces, at):
         text, problem = _decoded(line, is_first=begin == 0)
@@ -74,7 +74,7 @@ def json_lines(pieces: Iterable[bytes], at: int) -> Iterator[Read]:
 
 
 def table_head(pieces: Iterable[bytes]) -> tuple[str, list[str], int]:
-    """Return (separator, names of the columns, place after them) of a CSV file.
+    """Return (separator, column names, offset after them) of a CSV file.
 
     The first row names the columns; the separator is a comma, a semicolon or a tab.
     """
@@ -89,7 +89,7 @@ def table_head(pieces: Iterable[bytes]) -> tuple[str, list[str], int]:
 def table(
     pieces: Iterable[bytes], at: int, separator: str, columns: list[str]
 ) -> Iterator[Read]:
-    """Yield each row below the first of a CSV file as {column: text}.
+    """Yield each data row of a CSV file as {column: text}.
 
     Empty cells are left out.
     """
@@ -98,7 +98,7 @@ def table(
         cells = dict(zip(columns, row, strict=False))
         problem = ""
         if len(row) > len(columns):
-            problem = f"{len(row)} cells, but there are {len(columns)} columns."
+            problem = f"This row has {len(row)} cells but only {len(columns)} columns."
         filled = {name: cell for name, cell in cells.items() if cell != ""}
         yield Read(filled, source.end, problem)
 
@@ -106,7 +106,7 @@ def table(
 def json_values(pieces: Iterable[bytes], at: int) -> Iterator[Read]:
     """Yield JSON values that follow each other, with or without line ends.
 
-    A value that is none is skipped up to the end of its line.
+    For an invalid value, the rest of its line is skipped.
     """
     text = _Text(pieces, at)
     while text.skip_space():
@@ -135,7 +135,7 @@ def json_array(pieces: Iterable[bytes], at: int) -> Iterator[Read]:
 
 
 class _Text:
-    """A file as text that is read on as it is needed; `at` is the place in bytes."""
+    """A file as text that is read as needed; `at` is the offset in bytes."""
 
     def __init__(self, pieces: Iterable[bytes], at: int) -> None:
         self.at = at
@@ -144,7 +144,7 @@ class _Text:
         self._text, self._from, self._is_over = "", 0, False
 
     def skip_space(self) -> bool:
-        """Go to the next value; return False at the end of the file."""
+        """Move to the next value; return False at the end of the file."""
         while True:
             here = self._text
             at = self._from
@@ -157,31 +157,31 @@ class _Text:
                 return False
 
     def take(self, character: str) -> bool:
-        """Step over a character, if it is the next one."""
+        """Skip a character if it is the next one."""
         if self._text[self._from] != character:
             return False
         self._go(self._from + 1)
         return True
 
     def value(self) -> Any:
-        """Return the next value; raise ValueError when there is none."""
+        """Return the next value; raise ValueError if there is none."""
         while True:
             try:
                 value, end = clean_json.DECODER.raw_decode(self._text, self._from)
             except RecursionError:
                 raise ValueError("nested too deeply") from None
             except json.JSONDecodeError:
-                # Perhaps it goes on in what has not been read yet.
+                # The value may continue in text that has not been read yet.
                 if not self._read_on():
                     raise
                 continue
-            # Of a number at the very end the rest may be missing.
+            # A number at the very end of the text may be incomplete.
             if end < len(self._text) or not self._read_on():
                 self._go(end)
                 return value
 
     def line(self) -> tuple[str, int]:
-        """Step over the rest of the line; return its text, and the place after it."""
+        """Skip the rest of the line; return its text and the offset after it."""
         end = self._text.find("\n", self._from)
         end = len(self._text) if end < 0 else end + 1
         text = self._text[self._from : end]
@@ -193,7 +193,7 @@ class _Text:
         self._from = to
 
     def _read_on(self) -> bool:
-        """Read as much again as is held, so that long values cost no more than their size."""
+        """Double the text held, so that parsing long values takes linear time."""
         held = self._text[self._from :]
         if self._is_over or len(held) > MAX:
             return False
@@ -212,7 +212,7 @@ class _Text:
 
 
 class _Lines:
-    """Lines of text for `csv`; `end` is the place after the last one."""
+    """Lines of text for `csv`; `end` is the offset after the last one."""
 
     def __init__(self, pieces: Iterable[bytes], at: int) -> None:
         self.end, self.back, self._begin = at, "", at
@@ -234,7 +234,7 @@ class _Lines:
 
 
 def _words(error: ValueError) -> str:
-    """Return what is wrong, without places, which would count from anywhere."""
+    """Return the error without its position, which is relative to the text held."""
     return error.msg if isinstance(error, json.JSONDecodeError) else str(error)
 
 
@@ -262,7 +262,7 @@ def _rows(source: _Lines, separator: str) -> Iterator[list[str]]:
             if any(cell.strip() for cell in row):
                 yield row
     except csv.Error as error:
-        raise Unreadable(f"The table breaks off: {error}.") from None
+        raise Unreadable(f"The table is malformed: {error}.") from None
 
 
 def _columns(row: list[str]) -> list[str]:
@@ -277,5 +277,5 @@ def _columns(row: list[str]) -> list[str]:
 
 
 def value_of(text: str) -> Any:
-    """Return the JSON value that `text` is; raise ValueError."""
+    """Parse `text` as JSON; raise ValueError."""
     return clean_json.DECODER.decode(text)

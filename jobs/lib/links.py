@@ -1,7 +1,7 @@
-"""Signed, expiring links and derived keys. Nothing here is stored; SECRET_KEY is all.
+"""Signed, expiring links and derived keys. SECRET_KEY is enough; nothing is stored.
 
-A link carries a purpose (its salt), a value and its expiry in Unix seconds, so a link
-for one purpose never opens another door.
+A link carries a purpose (its salt), a value and its expiry in Unix seconds, so that a
+link for one purpose does not work for another.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Nudges: "look at row X now", sent after commit and allowed to get lost.
+"""Nudges: messages "look at row X now", sent after commit. They may get lost.
 
 A lost nudge costs seconds, because the sweeps find every due row. So nothing here may
 raise, wait or repeat. Services send task *names*; they never import `jobs.tasks`.
@@ -14,37 +14,37 @@ logger = logging.getLogger(__name__)
 
 
 def shift() -> None:
-    """Have the loop go on."""
+    """Start the next shift of the loop."""
     _send("jobs.work_shift")
 
 
 def courier() -> None:
-    """Have messages to webhooks taken there."""
+    """Start the next shift of the webhook courier."""
     _send("jobs.work_courier")
 
 
 def password_resets() -> None:
-    """Have the mails sent that people asked for."""
+    """Send the password mails that people requested."""
     transaction.on_commit(lambda: _send("jobs.send_password_resets"), robust=True)
 
 
 def collect(pk: UUID) -> None:
-    """Have the files of a plain endpoint's output fetched."""
+    """Collect the files of a finished job."""
     _after_commit("jobs.collect_job", str(pk))
 
 
 def upload(pk: UUID) -> None:
-    """Have the upload verified."""
+    """Verify an upload."""
     _after_commit("jobs.verify_upload", str(pk))
 
 
 def enqueue(pk: UUID) -> None:
-    """Have the items of a batch read."""
+    """Read the items of a batch."""
     _after_commit("jobs.enqueue_batch", str(pk))
 
 
 def queue_item(pk: str) -> None:
-    """Have the doorbell of a finished queue item rung."""
+    """Call the webhook of a finished queue item."""
     _after_commit("jobs.ring_doorbell", pk)
 
 

@@ -1,7 +1,7 @@
 """Patterns for paths in buckets, with the rules of Cortex's `includes` and `excludes`.
 
-`*` is anything but "/", `**` crosses it, `?` is one character, `[a-z]` and `[!a-z]` are
-classes, `{a,b}` alternatives, and a backslash takes what follows as it is.
+`*` matches anything but "/", `**` also "/", `?` one character, `[a-z]` and `[!a-z]`
+classes, `{a,b}` alternatives. A backslash makes the next character literal.
 """
 
 import re
@@ -23,9 +23,10 @@ _MEANING = {
 
 
 def matcher(includes: Iterable[str], excludes: Iterable[str]) -> Callable[[str], bool]:
-    """Return whether a path is wanted: no pattern of `includes`, or any; none of `excludes`.
+    """Return a function that says whether a path matches.
 
-    Raise ValueError for a pattern that is none.
+    A path matches if it fits any pattern of `includes`, or there are none, and none of
+    `excludes`. Raise ValueError for an invalid pattern.
     """
     wanted = [_compiled(pattern) for pattern in includes]
     unwanted = [_compiled(pattern) for pattern in excludes]
@@ -46,11 +47,11 @@ def _compiled(pattern: str) -> "re2._Regexp[str]":
             depth += {"{": 1, "}": -1}.get(part, 0)
             pieces.append(_piece(part, is_inside=depth > 0 or part == "}"))
         try:
-            # RE2: no pattern takes for ever.
+            # RE2: matching takes linear time.
             return re2.compile("".join(pieces), options=_quiet)
         except re2.error:
             pass
-    raise ValueError(f"“{pattern[:100]}” is not a pattern for paths.")
+    raise ValueError(f"“{pattern[:100]}” is not a valid path pattern.")
 
 
 def _piece(part: str, *, is_inside: bool) -> str:

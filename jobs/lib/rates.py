@@ -1,7 +1,7 @@
-"""How many requests one caller may make in a minute.
+"""How many requests a caller may make in a minute.
 
-Counted in each web process by itself, so that no request waits for another server; with
-several processes a caller gets at least the limit, at most that many times as much.
+Each web process counts for itself, so that no request waits for another server. With N
+processes a caller gets at least the limit, and at most N times as much.
 """
 
 import math
@@ -35,7 +35,7 @@ def count(name: str, caller: str, quota: int) -> Rate:
 
 
 def forget() -> None:
-    """Begin to count anew."""
+    """Reset all counts."""
     _counter.storage.reset()
 
 

@@ -1,4 +1,4 @@
-"""Text that came from elsewhere, without secrets: ours by value, others' by their look."""
+"""Removes secrets from foreign text: ours by value, others by their pattern."""
 
 import re
 from typing import Any
@@ -22,14 +22,14 @@ _LOOKS = re.compile(
 
 
 def redacted(text: str) -> str:
-    """Return the text with `[secret]` in place of what looks like one, or is one."""
+    """Return the text with every secret, ours or probable, replaced by `[secret]`."""
     for secret in _ours():
         text = text.replace(secret, "[secret]")
     return _LOOKS.sub("[secret]", text)
 
 
 def has_secret(text: str) -> bool:
-    """Whether something in the text is, or looks like, a secret."""
+    """Whether the text contains a secret or something that looks like one."""
     return redacted(text) != text
 
 

@@ -1,6 +1,6 @@
-"""What Hugging Face and Docker Hub say of a model's and an image's size.
+"""The sizes of models and images according to Hugging Face and Docker Hub.
 
-Estimates in read-me files are wrong by factors; these are the bytes themselves.
+Estimates in README files are wrong by factors; these are actual bytes.
 """
 
 import re
@@ -20,11 +20,11 @@ _IMAGE = re.compile(r"(?P<name>[a-z0-9][\w./-]*)(:(?P<tag>[\w.-]+))?")
 
 
 class LookupFailed(Exception):
-    """The registry does not know it, or does not answer; the text says which."""
+    """The registry does not know the name, or does not answer; the text says which."""
 
 
 class NotPublic(LookupFailed):
-    """The registry has nothing of this name that everybody may see."""
+    """The registry has no public entry of this name."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ def model_size(name: str) -> ModelSize:
                 if one.get("type", "file") == "file":
                     files[str(one["path"])] = _size_of(one)
             url = answer.links.get("next", {}).get("url", "")
-            # The token goes nowhere else.
+            # The token must go nowhere else.
             if not url.startswith(base):
                 break
     return ModelSize(name, revision or "main", files)
 
 
 def image(reference: str) -> Image:
-    """Return a tag on Docker Hub; raise `LookupFailed` for one that is not there."""
+    """Return a tag on Docker Hub; raise `LookupFailed` if it does not exist."""
     match = _IMAGE.fullmatch(reference.removeprefix("docker.io/"))
     if match is None or ("." in reference.partition("/")[0] and "/" in reference):
         raise LookupFailed("Only images on Docker Hub can be looked up.")
@@ -87,7 +87,7 @@ def image(reference: str) -> Image:
 
 
 def _size_of(file: dict[str, Any]) -> int:
-    # A large file's entry is a pointer; its own size stands under "lfs".
+    # A large file's entry is a pointer; its real size is under "lfs".
     size = (file.get("lfs") or {}).get("size") or file.get("size") or 0
     return int(size)
 
@@ -105,9 +105,9 @@ def _got(http: httpx.Client, url: str, what: str) -> httpx.Response:
     except httpx.HTTPError as error:
         raise LookupFailed(f"No answer about {what}: {type(error).__name__}.") from None
     if answer.status_code == httpx.codes.NOT_FOUND:
-        raise NotPublic(f"There is no public trace of {what}.")
+        raise NotPublic(f"There is no public entry for {what}.")
     if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-        raise LookupFailed(f"You may not see {what}: private, or terms not accepted.")
+        raise LookupFailed(f"No access to {what}: private, or terms not accepted.")
     if not answer.is_success:
-        raise LookupFailed(f"Answer {answer.status_code} about {what}.")
+        raise LookupFailed(f"The registry answered {answer.status_code} for {what}.")
     return answer

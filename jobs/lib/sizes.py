@@ -1,7 +1,8 @@
-"""How much disk a worker needs. Sizes are GB of 10^9 bytes, as Docker Hub and RunPod count.
+"""How much disk a worker needs.
 
-Unpacked layers take two to three times an image's compressed size, and a container whose
-disk is full dies without a useful word (exit code 139). So the advice is generous.
+Sizes are in GB of 10^9 bytes, as Docker Hub and RunPod count. Unpacked layers take two to
+three times an image's compressed size, and a container with a full disk dies without a
+helpful message (exit code 139). So the advice is generous.
 """
 
 import math
@@ -12,13 +13,13 @@ UNPACKED = 2.5
 BUFFER_GB = 20
 VOLUME_BUFFER_GB = 10
 LARGE_MODELS_GB = 20
-VOLUME_PER_GB_HOUR = 0.047 / 50  # US dollars, also while nothing runs
+VOLUME_PER_GB_HOUR = 0.047 / 50  # US dollars, even while nothing runs
 HOURS_A_MONTH = 730
 
 
 @dataclass(frozen=True)
 class DiskPlan:
-    """What to ask RunPod for, and what to know before."""
+    """The disks to request from RunPod, and what to know first."""
 
     container_disk_gb: int
     volume_gb: int
@@ -29,7 +30,7 @@ class DiskPlan:
 def disk_plan(
     image_gb: float, models_gb: float = 0.0, *, has_volume: bool = True
 ) -> DiskPlan:
-    """Return the disks for an image of `image_gb` compressed, and its models."""
+    """Return the disks for an image of `image_gb` (compressed) and its models."""
     warnings = []
     container = image_gb * UNPACKED + BUFFER_GB
     volume = _ceil(models_gb + VOLUME_BUFFER_GB) if has_volume and models_gb else 0
@@ -45,8 +46,8 @@ def disk_plan(
             "A network volume ties workers to its data centre: choose several GPU tiers."
         )
         warnings.append(
-            "Keep HF_HOME on the volume, beside the models: else a download needs "
-            "twice the room."
+            "Keep HF_HOME on the volume, next to the models. Otherwise a download needs "
+            "twice the space."
         )
     return DiskPlan(
         container_disk_gb=_ceil(container / 5) * 5,

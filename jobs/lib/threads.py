@@ -1,4 +1,4 @@
-"""Blocking code called from a coroutine that is not a Django view."""
+"""Calls of blocking code from a coroutine that is not a Django view."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Run `function` in a thread, and give its database connection back."""
+    """Run `function` in a thread, then close its database connection."""
 
     def run() -> T:
         try:
@@ -22,7 +22,7 @@ async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
 
 async def in_threads(pieces: Iterator[T]) -> AsyncIterator[T]:
-    """Yield what a blocking iterator yields, each step of it in a thread."""
+    """Yield the items of a blocking iterator; each step runs in a thread."""
     over = object()
     while (piece := await in_thread(next, pieces, over)) is not over:
         yield piece

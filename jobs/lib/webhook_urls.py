@@ -1,4 +1,4 @@
-"""Which addresses may be told of jobs."""
+"""Which URLs may be used as webhooks."""
 
 from urllib.parse import urlsplit
 
@@ -11,9 +11,9 @@ PORTS = {"http": 80, "https": 443}
 
 
 def check_url(url: str, pointer: str) -> None:
-    """Raise `InvalidInput` for an address that we would never send to.
+    """Raise `InvalidInput` for a URL that we would never send to.
 
-    Names are resolved, and judged again, each time a message is sent.
+    Host names are resolved and checked again each time a message is sent.
     """
     try:
         egress.check(url)

@@ -168,7 +168,7 @@ def test_a_plan_changes_nothing_and_says_everything(our_account):
         ),
         ({"workers_max": 0}, "workers_max", "no job"),
         ({"workers_min": 9}, "workers_min", "not exceed"),
-        ({"image": "you/missing:1"}, "image", "no public trace"),
+        ({"image": "you/missing:1"}, "image", "no public entry"),
         ({"models": ("no/such",)}, "models", "no/such"),
         ({"data_center": ""}, "data_center", "choose one"),
         (
@@ -419,7 +419,7 @@ def test_sizes_by_command(graphql_account):
     assert "Total: 69.00 GB in 7 files. A volume of 79 GB holds it." in output
     sizes = json.loads(command("model_size", "org/small", "--json"))
     assert (sizes["bytes"], len(sizes["files"])) == (2_000_000_500, 2)
-    with pytest.raises(CommandError, match="no public trace"):
+    with pytest.raises(CommandError, match="no public entry"):
         command("model_size", "no/such")
     with pytest.raises(CommandError, match="organisation/name"):
         command("model_size", "x; rm -rf")
