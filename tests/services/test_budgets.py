@@ -63,9 +63,7 @@ def test_what_is_on_its_way_counts_too():
     limit(1)
     for _ in range(3):
         submit()
-    with pytest.raises(
-        BudgetSpent, match=r"would cost about \$0\.31; \$0\.07 are left"
-    ):
+    with pytest.raises(BudgetSpent, match=r"would cost about \$0\.31; \$0\.07 is left"):
         submit()
 
 
@@ -108,7 +106,7 @@ def test_the_operator_is_warned_before_it_is_spent():
     budgets.watch()
     budgets.watch()
     alert = Alert.objects.get()
-    assert "(Everybody: $10.00 each month) is used up to 90 %" in alert.message
+    assert "(Everybody: $10.00 each month) is 90 % used" in alert.message
     assert alert.severity == "warning"
     Budget.objects.update(amount=100)
     budgets.watch()
@@ -215,7 +213,7 @@ def test_a_job_that_costs_just_what_is_left_is_accepted():
     limit("0.62")
     submit()
     submit()
-    with pytest.raises(BudgetSpent, match=r"is spent: \$0\.62 of \$0\.62\. Come again"):
+    with pytest.raises(BudgetSpent, match=r"is spent: \$0\.62 of \$0\.62\. Try again"):
         submit()
 
 
@@ -237,8 +235,8 @@ def test_a_refusal_says_how_much_is_gone_left_and_when_it_begins_anew():
     with pytest.raises(BudgetSpent) as refused:
         budgets.check(owner=make_user(), api_key_id=None, endpoint=priced(), jobs=2000)
     assert str(refused.value) == (
-        "These 2,000 jobs would cost about $620.00; $0.69 are left ($4.31 of $5.00). "
-        "Come again tomorrow (UTC), or ask the operator to raise it."
+        "These 2,000 jobs would cost about $620.00; $0.69 is left ($4.31 of $5.00). "
+        "Try again tomorrow (UTC), or ask the operator to raise it."
     )
 
 
@@ -256,11 +254,11 @@ def test_more_than_all_is_not_less_than_nothing():
         ("7.99", None),
         (
             "8",
-            "80 % of the budget (Everybody: $10.00 each month) is used; $2.00 are left.",
+            "80 % of the budget (Everybody: $10.00 each month) is used; $2.00 is left.",
         ),
         (
             "12",
-            "120 % of the budget (Everybody: $10.00 each month) is used; $0.00 are left.",
+            "120 % of the budget (Everybody: $10.00 each month) is used; $0.00 is left.",
         ),
     ],
 )
@@ -283,10 +281,7 @@ def test_a_budget_of_nothing_is_used_up_from_the_beginning():
     limit(0, user=make_user(), warn_percent=100)
     budgets.watch()
     alert = Alert.objects.get()
-    assert (
-        alert.message
-        == "The budget (alice: $0.00 each month) is used up to 100 %: $0.00."
-    )
+    assert alert.message == "The budget (alice: $0.00 each month) is 100 % used: $0.00."
 
 
 def test_each_budget_is_watched_for_itself():

@@ -191,7 +191,7 @@ SCENARIOS = {
     ),
     "paused": (
         Facts(at=NOW, is_active=False),
-        "is paused here",
+        "it is paused in Slipway",
         {"is_active": True},
     ),
     "worker_unfit": (

@@ -180,7 +180,7 @@ def test_what_arrives_must_be_what_was_promised(s3):
         owner=make_user(), filename="a", size=len(CONTENT), sha256=promise
     )
     send(upload, 1, 2, 3)
-    with pytest.raises(Conflict, match="announced"):
+    with pytest.raises(Conflict, match="SHA-256"):
         multipart.complete(upload)
     assert Upload.objects.get().status == "rejected"
     assert bucket().size(upload.key) == 0

@@ -57,9 +57,9 @@ def _paused(facts: Facts) -> Diagnosis | None:
         return None
     return Diagnosis(
         "paused",
-        "This endpoint is paused here and accepts no new jobs.",
+        "This endpoint accepts no new jobs: it is paused in Slipway.",
         ("“active” is off",),
-        "Wake it when it should accept jobs again.",
+        "Wake it to accept jobs again.",
         "The operator has paused this endpoint.",
         is_trouble=False,
     )
@@ -71,9 +71,9 @@ def _local_trouble(facts: Facts) -> Diagnosis | None:
         return None
     return Diagnosis(
         "worker_unfit",
-        "The last worker of this queue could not begin to work.",
-        (f"it said “{facts.local_trouble}”",),
-        "Fix what it names, then start it again.",
+        "The last worker of this queue could not start.",
+        (f"it reported “{facts.local_trouble}”",),
+        "Fix the reported problem and start the worker again.",
         TOLD,
     )
 

@@ -93,7 +93,7 @@ class Sizes:
 
 
 def look_up(spec: EndpointSpec) -> Sizes:
-    """Ask the registries for real sizes; what they do not know is a problem or a warning."""
+    """Ask registries for real sizes; an unknown size becomes a problem or a warning."""
     problems, warnings = [], []
     image_gb, models_gb = 0.0, {}
     try:
@@ -101,7 +101,7 @@ def look_up(spec: EndpointSpec) -> Sizes:
     except NotPublic as error:
         problems.append(_problem("image", f"{error} Push it, or correct its name."))
     except LookupFailed as error:
-        warnings.append(f"{error} Its size is not known: check the disk yourself.")
+        warnings.append(f"{error} Its size is unknown: check the disk size yourself.")
     for model in spec.models:
         try:
             models_gb[model] = registries.model_size(model).total / GB
@@ -122,7 +122,7 @@ def problems(spec: EndpointSpec, sizes: Sizes) -> list[Problem]:
 
 
 def warnings(spec: EndpointSpec, sizes: Sizes) -> list[str]:
-    """Return what an operator should know before saying yes."""
+    """Return what an operator should know before confirming."""
     advice = [*sizes.warnings, *sizes.disks.warnings]
     if len(spec.gpu_ids) == 1:
         advice.append(
@@ -142,13 +142,13 @@ def warnings(spec: EndpointSpec, sizes: Sizes) -> list[str]:
             "Hosts cache “latest”, so workers may run different versions. Use a fixed tag."
         )
     if spec.workers_min:
-        advice.append("Workers that are always on cost money also without jobs.")
+        advice.append("Workers that are always on cost money even without jobs.")
     needed = sizes.disks.container_disk_gb
     if 0 < spec.container_disk_gb < needed and sizes.image_gb:
         advice.append(
-            f"{spec.container_disk_gb} GB of container disk are few for this image: "
-            f"unpacked, and with room to work, it needs {needed} GB. Too small a disk "
-            "ends workers with exit code 139 and no word."
+            f"{spec.container_disk_gb} GB of container disk is too small for this image: "
+            f"unpacked, with space to work, it needs {needed} GB. If the disk is too "
+            "small, workers end with exit code 139 and no message."
         )
     return advice
 
@@ -192,21 +192,19 @@ def of_env(env: dict[str, str]) -> Iterator[Problem]:
 def _of_disks(spec: EndpointSpec, sizes: Sizes) -> Iterator[Problem]:
     models_gb = sum(sizes.models_gb.values())
     if spec.has_volume and not spec.data_center:
-        yield _problem("data_center", "A volume lies in one data centre: choose it.")
+        yield _problem("data_center", "A volume needs a data centre: choose one.")
     if spec.volume_gb and not VOLUME_MIN_GB <= spec.volume_gb <= VOLUME_MAX_GB:
-        yield _problem(
-            "volume_gb", f"RunPod has {VOLUME_MIN_GB} to {VOLUME_MAX_GB} GB."
-        )
+        yield _problem("volume_gb", f"Choose {VOLUME_MIN_GB} to {VOLUME_MAX_GB} GB.")
     if spec.has_volume and 0 < spec.volume_gb < models_gb:
         yield _problem(
             "volume_gb",
-            f"The models have {models_gb:.0f} GB, so {spec.volume_gb} GB do not hold them. "
-            f"Take {sizes.disks.volume_gb} GB.",
+            f"The models need {models_gb:.0f} GB, so {spec.volume_gb} GB is too small. "
+            f"Use {sizes.disks.volume_gb} GB.",
         )
     if spec.has_volume:
         for name in MODEL_VARIABLES & set(spec.env):
             if not spec.env[name].startswith(MOUNT_PATH):
-                text = f"{name} must lie below {MOUNT_PATH}, or the volume stays empty."
+                text = f"{name} must be below {MOUNT_PATH}, or the volume stays empty."
                 yield _problem("env", text)
 
 
@@ -214,7 +212,8 @@ def _of_workers(spec: EndpointSpec) -> Iterator[Problem]:
     tiers = list(GpuPrice.objects.values_list("pool", flat=True))
     unknown = [pool for pool in spec.gpu_ids if pool.partition(" ")[0] not in tiers]
     if not spec.gpu_ids:
-        yield _problem("gpu_ids", "Choose at least one GPU tier; several start sooner.")
+        text = "Choose at least one GPU tier; with several, jobs start sooner."
+        yield _problem("gpu_ids", text)
     if unknown:
         yield _problem(
             "gpu_ids",
@@ -226,9 +225,9 @@ def _of_workers(spec: EndpointSpec) -> Iterator[Problem]:
             "workers_min", "This must not exceed the maximum number of workers."
         )
     if spec.workers_max < 1:
-        yield _problem("workers_max", "With 0 no job ever starts.")
+        yield _problem("workers_max", "With 0, no job ever starts.")
     if not 1 <= spec.idle_seconds <= IDLE_MAX:
-        yield _problem("idle_seconds", f"Between 1 and {IDLE_MAX} seconds.")
+        yield _problem("idle_seconds", f"Choose 1 to {IDLE_MAX} seconds.")
 
 
 def _problem(field: str, message: str) -> Problem:
