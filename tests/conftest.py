@@ -2,10 +2,12 @@
 
 import shutil
 import uuid
+from functools import cache
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import cache as remembered
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
@@ -59,7 +61,7 @@ def _quick_flush():
 def _nobody_has_asked_yet():
     """Begin each test with no requests counted, and nothing remembered."""
     rates.forget()
-    cache.clear()
+    remembered.clear()
 
 
 @pytest.fixture
@@ -93,8 +95,17 @@ def s3_server():
     process.stop()
 
 
+@pytest.fixture(scope="session")
+def _s3_is_described_once():
+    """Read what describes S3's API once; each new client would, a third of a second."""
+    read = cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+        yield
+
+
 @pytest.fixture
-def s3(s3_server, settings):
+def s3(s3_server, settings, _s3_is_described_once):
     """Keep new files in a bucket of their own; return its store."""
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     s3_server.bucket(name)

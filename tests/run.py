@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from multiprocessing import cpu_count
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -27,9 +28,13 @@ from tests.servers import postgres, redis_server
 
 NOTHING = 5  # pytest's exit code where no test was chosen
 UNWANTED = {"DATABASE_URL", "REDIS_URL", "DATA_DIR", "PORT", "PUBLIC_URL", "SECRET_KEY"}
-CORES = ("--numprocesses=auto", "--maxprocesses=4")
-# Tests with processes wait more than they compute: more of them than there are cores.
-STACKS = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
+# Without bytecode, each of some hundred processes would compile every module anew.
+UNWANTED |= {"PYTHONDONTWRITEBYTECODE"}
+# Some tests wait, those with processes more than they compute: one or two pytest
+# processes more than there are cores.
+CORES = (f"--numprocesses={min(cpu_count() + 1, 5)}",)
+STACKS = ("--numprocesses=4", "--no-loadscope-reorder")
+FOLDER = "tests/stack"  # of all tests with processes; reading the others takes seconds
 
 
 @dataclass
@@ -77,14 +82,18 @@ def main() -> int:
         sqlite = {k: v for k, v in os.environ.items() if k not in UNWANTED}
         both = {**sqlite, "DATABASE_URL": database, "REDIS_URL": broker}
         on_sqlite, on_postgres = "smoke", "smoke_postgres"
+        stacks = (*STACKS, "--dist=loadgroup")
         if is_whole:
             on_sqlite = "stack"
             on_postgres = "stack and not browser and not one_database"
+            stacks = (*STACKS, "--dist=loadfile")
+        if not any(map(_is_path, arguments)):
+            stacks = (*stacks, FOLDER)
         parts = [
             Part("without processes, SQLite", "not stack", CORES, sqlite),
             Part("without processes, PostgreSQL", "db and not stack", CORES, both),
-            Part("with processes, SQLite", on_sqlite, STACKS, sqlite),
-            Part("with processes, PostgreSQL and Redis", on_postgres, STACKS, both),
+            Part("with processes, SQLite", on_sqlite, stacks, sqlite),
+            Part("with processes, PostgreSQL and Redis", on_postgres, stacks, both),
         ]
         for part in parts:
             part.run(arguments)
@@ -102,6 +111,10 @@ def _print_table(parts: list[Part], seconds: float) -> None:
     for part in parts:
         print(part.row())
     print(f"{'all':<42} {seconds:5.0f} s", flush=True)
+
+
+def _is_path(argument: str) -> bool:
+    return Path(argument.partition("::")[0]).exists()
 
 
 def _family(classname: str) -> str:

@@ -44,6 +44,13 @@ class S3Process:
             preexec_fn=end_with_parent,
         )
         wait_until(self._is_up, what="the S3 server answers")
+        self._client = boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id=KEY,
+            aws_secret_access_key=SECRET,
+        )
 
     def _is_up(self) -> bool:
         try:
@@ -53,14 +60,7 @@ class S3Process:
 
     def bucket(self, name: str) -> Path:
         """Make a bucket; return its folder."""
-        client = boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id=KEY,
-            aws_secret_access_key=SECRET,
-        )
-        client.create_bucket(Bucket=name)
+        self._client.create_bucket(Bucket=name)
         return self.root / name
 
     def environment(self, name: str) -> dict[str, str]:

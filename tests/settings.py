@@ -23,6 +23,7 @@ JOBS_LONG_POLL_PAUSE_SECONDS = 0.02
 JOBS_REFUSED_WORKER_PAUSE_SECONDS = 0.0
 JOBS_LIVE_PAUSE_SECONDS = 0.02
 JOBS_ALERT_SECONDS = 0
+WHITENOISE_AUTOREFRESH = True  # each test client would list all static files
 RUNPOD_KEYS = {"": "runpod-test-key"}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
     # In memory, several threads would lock whole tables; in a file it is as in use.

@@ -8,15 +8,13 @@ through.
 import asyncio
 import ipaddress
 import socket
-import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import cache
 from urllib.parse import urlsplit
 
 import httpx
 
-from jobs.lib import conf
+from jobs.lib import conf, tls
 
 PORTS = {80, 443, 8080, 8443}
 MAX_URL = 4096
@@ -49,7 +47,11 @@ def get(
     Raise `EgressRefused`, or httpx.HTTPError if the network fails.
     """
     with httpx.Client(
-        timeout=TIMEOUT, trust_env=False, transport=transport, follow_redirects=False
+        timeout=TIMEOUT,
+        trust_env=False,
+        verify=tls.context(),
+        transport=transport,
+        follow_redirects=False,
     ) as client:
         for _ in range(MAX_REDIRECTS + 1):
             request = _request(client, "GET", url, public_address(url))
@@ -76,7 +78,7 @@ async def post(
     address = await asyncio.to_thread(public_address, url)
     # Each connection belongs to one host name, so none is reused for another.
     async with httpx.AsyncClient(
-        timeout=timeout, trust_env=False, verify=_tls(), follow_redirects=False
+        timeout=timeout, trust_env=False, verify=tls.context(), follow_redirects=False
     ) as client:
         request = _request(client, "POST", url, address, content, headers)
         response = await client.send(request, stream=True)
@@ -84,11 +86,6 @@ async def post(
             yield response
         finally:
             await response.aclose()
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    return httpx.create_ssl_context(trust_env=False)
 
 
 def _request(

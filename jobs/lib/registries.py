@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 from django.conf import settings
 
+from jobs.lib import tls
 from jobs.lib.version import USER_AGENT
 
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
@@ -96,7 +97,9 @@ def _http(token: str = "") -> httpx.Client:
     headers = {"User-Agent": USER_AGENT}
     if token:
         headers["Authorization"] = f"Bearer {token}"
-    return httpx.Client(headers=headers, timeout=TIMEOUT, follow_redirects=True)
+    return httpx.Client(
+        headers=headers, timeout=TIMEOUT, verify=tls.context(), follow_redirects=True
+    )
 
 
 def _got(http: httpx.Client, url: str, what: str) -> httpx.Response:

@@ -7,7 +7,7 @@ import logging
 import httpx
 from django.conf import settings
 
-from jobs.lib import egress
+from jobs.lib import egress, tls
 from jobs.local_endpoint.item_json import item_json
 from jobs.models.queue_item import QueueItem
 
@@ -38,7 +38,7 @@ def ring(item_id: str) -> None:
 
 
 def _ring_ourselves(item: QueueItem) -> None:
-    transport = httpx.HTTPTransport(retries=TRIES - 1)
+    transport = httpx.HTTPTransport(retries=TRIES - 1, verify=tls.context())
     with httpx.Client(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
         client.post(item.webhook, json=item_json(item))
 

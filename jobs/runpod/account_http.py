@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import httpx
 
+from jobs.lib import tls
 from jobs.lib.version import USER_AGENT
 from jobs.runpod.answers import MAX_ANSWER_BYTES
 from jobs.runpod.errors import Busy, NoAnswer, NotSent, Refused
@@ -26,6 +27,7 @@ class AccountHttp:
             headers={**HEADERS, "Authorization": f"Bearer {key}"},
             timeout=TIMEOUT,
             transport=transport,
+            verify=tls.context(),
             trust_env=False,
         )
 

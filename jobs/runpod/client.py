@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
+from jobs.lib import tls
 from jobs.runpod import answers
 from jobs.runpod.answers import Health, RemoteJob
 from jobs.runpod.errors import NoAnswer, NotSent
@@ -29,6 +30,7 @@ class EndpointClient:
             timeout=TIMEOUT,
             transport=transport,
             follow_redirects=False,
+            verify=tls.context(),
             trust_env=False,
         )
 

@@ -1,6 +1,7 @@
 """One running installation for tests that leave it whole; the others start their own.
 
-Tests of one module share a stack and run in one pytest process (`--dist=loadfile`).
+The tests of a module run in one pytest process. Where few tests of each are run, those
+that leave the installation whole run in one process, too: it is started only once.
 """
 
 import uuid
@@ -36,6 +37,9 @@ def pytest_collection_modifyitems(items):
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
     for item in items:
+        module = item.path.stem
+        group = "shared" if "stack" in item.fixturenames else module
+        item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker("stack") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(600))
 

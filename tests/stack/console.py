@@ -10,6 +10,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -19,6 +20,7 @@ class Console:
     """The client's side: starts the process, sends one command after another."""
 
     def __init__(self, environment: dict[str, str]) -> None:
+        self._turn = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.stack.console"],
             cwd=ROOT,
@@ -32,9 +34,10 @@ class Console:
         """Return what the command printed; raise AssertionError where it failed."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps(arguments) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
+        with self._turn:
+            self._process.stdin.write(json.dumps(arguments) + "\n")
+            self._process.stdin.flush()
+            answer = json.loads(self._process.stdout.readline())
         assert answer["error"] is None, answer["error"]
         return str(answer["output"]).strip()
 

@@ -16,11 +16,8 @@ def check_ended_once(client, id):
     return job
 
 
-SMOKE = [pytest.mark.smoke, pytest.mark.smoke_postgres]
-
-
 @pytest.mark.parametrize(
-    "part", [pytest.param("tasks", marks=SMOKE), "web", "gpu", "beat"]
+    "part", [pytest.param("tasks", marks=pytest.mark.smoke), "web", "gpu", "beat"]
 )
 def test_a_job_survives_the_kill_of_one_part(fragile_stack, part):
     """`up` itself starts the killed part again."""

@@ -35,14 +35,14 @@ class Handler:
         pass
 
     def handle_batch(self, payload):
-        told = payload[0]
-        if told["do"] == "user_error":
+        job = payload[0]
+        if job["do"] == "user_error":
             raise ValueError("The lens is dirty.")
-        if told["do"] == "bug":
+        if job["do"] == "bug":
             raise RuntimeError("lost at https://x/y?token=canary-7b1c-secret")
-        if told["mark"] and not Path(told["mark"]).exists():
-            Path(told["mark"]).write_text("begun")
-        time.sleep(told["seconds"])
+        if job["mark"] and not Path(job["mark"]).exists():
+            Path(job["mark"]).write_text("begun")
+        time.sleep(job["seconds"])
         return "batch"
 """
 
@@ -100,10 +100,7 @@ class Workers:
             process.wait()
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param("plain", marks=pytest.mark.smoke), *list(KINDS)[1:]],
-)
+@pytest.fixture(scope="module", params=list(KINDS))
 def workers(request, kind_stack, tmp_path_factory):
     made = Workers(kind_stack, tmp_path_factory.mktemp("workers"), request.param)
     yield made
@@ -171,6 +168,16 @@ def check_success(client, workers, id):
     return job
 
 
+def quick(*kinds):
+    """Run a test with every kind, as all are; but with these in the quick suite, too."""
+    kinds = [
+        pytest.param(kind, marks=pytest.mark.smoke if kind in kinds else ())
+        for kind in KINDS
+    ]
+    return pytest.mark.parametrize("workers", kinds, indirect=True, scope="module")
+
+
+@quick("plain", "async_generator")
 def test_success(client, workers, worker):
     worker()
     check_success(client, workers, submit(client, workers))

@@ -3,12 +3,11 @@
 import json
 import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from tests.stack.stack import ROOT
+from tests.worker import forked
 
 # The shapes of Cortex's own page (handler.md, v0.35).
 HANDLER = """
@@ -57,21 +56,16 @@ def handle(project):
     """Run one job; return (exit code, output, what was logged as JSON, everything)."""
 
     def run(input, **environment):
-        sent = json.dumps({"input": input})
-        done = subprocess.run(
-            [sys.executable, "handler.py", "--test_input", sent],
-            cwd=ROOT / "worker_handler",
-            env={
+        done = forked.run(
+            *("--test_input", json.dumps({"input": input})),
+            environment={
                 "PATH": os.environ["PATH"],
                 "HOME": str(project.parent),
                 "SLIPWAY_BATCH": str(project),
                 **environment,
             },
-            capture_output=True,
-            text=True,
-            timeout=60,
         )
-        text = done.stdout + done.stderr
+        text = done.stdout
         lines = [json.loads(one) for one in re.findall(r"^\{.*\}$", text, re.MULTILINE)]
         match = re.search(r"run_job return: (.*)", text)
         return done.returncode, match and match[1], lines, text

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from tests.stack.stack import ROOT
+from tests.worker import forked
 
 
 @pytest.fixture(scope="module")
@@ -39,26 +40,17 @@ def handle(tmp_path):
     """Run `handler.py --test_input`; return (exit code, folder of outputs, log)."""
 
     def run(input, **environment):
-        done = subprocess.run(
-            [
-                sys.executable,
-                "handler.py",
-                "--test_input",
-                json.dumps({"input": input}),
-            ],
-            cwd=ROOT / "worker_handler",
-            env={
+        done = forked.run(
+            *("--test_input", json.dumps({"input": input})),
+            environment={
                 "PATH": os.environ["PATH"],
                 "HOME": str(tmp_path),
                 "SLIPWAY_OUTPUT_DIR": str(tmp_path),
                 "WORKER_ALLOW_PRIVATE_URLS": "1",
                 **environment,
             },
-            capture_output=True,
-            text=True,
-            timeout=120,
         )
-        return done.returncode, tmp_path, done.stdout + done.stderr
+        return done.returncode, tmp_path, done.stdout
 
     return run
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 from django.conf import settings
 
-from jobs.lib import conf
+from jobs.lib import conf, tls
 from jobs.storage import Served, StoreError, bucket
 
 HOUR = timedelta(hours=1)
@@ -162,6 +162,7 @@ def _call(
             content=content or None,
             headers=headers,
             timeout=TIMEOUT,
+            verify=tls.context(),
             trust_env=False,
         )
     except httpx.HTTPError as error:
