@@ -3,9 +3,8 @@
 `test-all` has four parts: the tests without processes on SQLite, those of them that are
 marked `db` on PostgreSQL, the tests with processes (`stack`) on SQLite and the embedded
 broker, and those of them that a database can change on PostgreSQL and Redis. `test` has
-the first two parts, one test of every family of processes (`smoke`), and a few of these
-on PostgreSQL and Redis (`smoke_postgres`). What each part took is printed at the end;
-docs/testing.md says what runs where, and why.
+the first two parts, and one test of every family of processes on SQLite (`smoke`). What
+each part took is printed at the end; docs/testing.md says what runs where, and why.
 
 Services are used where found (TEST_DATABASE_URL, TEST_REDIS_URL, or their standard local
 ports), else started privately from pip wheels; TEST_PRIVATE_SERVICES=1 always starts
@@ -33,7 +32,7 @@ UNWANTED |= {"PYTHONDONTWRITEBYTECODE"}
 # Some tests wait, those with processes more than they compute: one or two pytest
 # processes more than there are cores.
 CORES = (f"--numprocesses={min(cpu_count() + 1, 5)}",)
-STACKS = ("--numprocesses=4", "--no-loadscope-reorder")
+STACKS = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 FOLDER = "tests/stack"  # of all tests with processes; reading the others takes seconds
 
 
@@ -81,20 +80,19 @@ def main() -> int:
     with postgres() as database, redis_server() as broker:
         sqlite = {k: v for k, v in os.environ.items() if k not in UNWANTED}
         both = {**sqlite, "DATABASE_URL": database, "REDIS_URL": broker}
-        on_sqlite, on_postgres = "smoke", "smoke_postgres"
-        stacks = (*STACKS, "--dist=loadgroup")
-        if is_whole:
-            on_sqlite = "stack"
-            on_postgres = "stack and not browser and not one_database"
-            stacks = (*STACKS, "--dist=loadfile")
-        if not any(map(_is_path, arguments)):
-            stacks = (*stacks, FOLDER)
+        stacks = STACKS if any(map(_is_path, arguments)) else (*STACKS, FOLDER)
         parts = [
             Part("without processes, SQLite", "not stack", CORES, sqlite),
             Part("without processes, PostgreSQL", "db and not stack", CORES, both),
-            Part("with processes, SQLite", on_sqlite, stacks, sqlite),
-            Part("with processes, PostgreSQL and Redis", on_postgres, stacks, both),
         ]
+        if is_whole:
+            marks = "stack and not browser and not one_database"
+            parts += [
+                Part("with processes, SQLite", "stack", stacks, sqlite),
+                Part("with processes, PostgreSQL and Redis", marks, stacks, both),
+            ]
+        else:
+            parts += [Part("with processes, SQLite", "smoke", stacks, sqlite)]
         for part in parts:
             part.run(arguments)
     _print_table(parts, time.monotonic() - began)

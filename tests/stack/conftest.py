@@ -5,8 +5,10 @@ that leave the installation whole run in one process, too: it is started only on
 """
 
 import uuid
+from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.remote import RemoteEndpoint
 from tests.stack.chromium import chromium
@@ -31,29 +33,59 @@ LONGEST_FIRST = (
 )
 
 
+# Modules whose tests use the `stack` that all share.
+SHARING = (
+    *("test_uploads", "test_sdk", "test_client", "test_main_job", "test_browser"),
+    *("test_webhooks", "test_batch_pages"),
+)
+
+
+class OneSharedStack(LoadFileScheduling):
+    """Give all modules that share a stack to one pytest process.
+
+    Where one test of each is run, starting that stack takes longer than the tests.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = super()._split_scope(nodeid)
+        return "shared" if Path(module).stem in SHARING else module
+
+
+def pytest_xdist_make_scheduler(config, log):
+    is_quick = config.getoption("markexpr") == "smoke"
+    return OneSharedStack(config, log) if is_quick else None
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """Sort modules after pytest-randomly; it has shuffled the tests of each, too."""
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
     for item in items:
-        module = item.path.stem
-        group = "shared" if "stack" in item.fixturenames else module
-        item.add_marker(pytest.mark.xdist_group(group))
         if item.get_closest_marker("stack") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session")
 def installations(tmp_path_factory, worker_id):
-    made = Installations(tmp_path_factory.mktemp("installations"), worker_id)
+    folder = tmp_path_factory.mktemp("installations")
+    is_alone = worker_id == "master"
+    common = folder if is_alone else tmp_path_factory.getbasetemp().parent
+    made = Installations(folder, common, worker_id)
     yield made
     made.drop()
 
 
 @pytest.fixture(scope="session")
 def stack(installations):
-    with installations.running("shared") as running:
+    """A stack that may reach receivers on this machine, and soon sends to them again."""
+    with installations.running(
+        "shared",
+        JOBS_EGRESS_ALLOW='["127.0.0.0/8"]',
+        JOBS_WEBHOOK_PAUSES_SECONDS="[0.2, 0.2, 0.2, 0.2, 0.2]",
+        JOBS_WEBHOOK_TIMEOUT_SECONDS="2",
+        JOBS_WEBHOOK_CLAIM_SECONDS="4",
+    ) as running:
         yield running
 
 

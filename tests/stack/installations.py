@@ -1,9 +1,11 @@
 """Where stacks of tests keep their rows and messages: each in a place of its own.
 
-Databases are copies of one that is migrated once for each pytest process. Redis has
-numbered databases; each pytest process of a run takes the next one.
+Databases are copies of one that is migrated once: for all pytest processes of a run on
+SQLite, for each of them on PostgreSQL. Redis has numbered databases; each pytest process
+takes the next one.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -21,8 +23,8 @@ from tests.stack.stack import ROOT, RunningStack
 class Installations:
     """Makes running stacks on SQLite, or on PostgreSQL and Redis where they are given."""
 
-    def __init__(self, folder: Path, worker_id: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, common: Path, worker_id: str) -> None:
+        self._folder, self._common = folder, common
         self._server = os.environ.get("DATABASE_URL", "")
         self._broker = os.environ.get("REDIS_URL", "")
         self._number = int(worker_id.removeprefix("gw")) if worker_id != "master" else 0
@@ -40,7 +42,7 @@ class Installations:
 
     def services(self, folder: Path) -> dict[str, str]:
         """Give an installation an empty, migrated database; return its environment."""
-        self._template = self._template or self._migrate()
+        self._template = self._template or self._template_name()
         folder.mkdir(parents=True)
         if not self._server:
             shutil.copy(self._template, folder / "db.sqlite3")
@@ -53,19 +55,27 @@ class Installations:
         for name in self._databases:
             self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def _migrate(self) -> str:
+    def _template_name(self) -> str:
         """Return a migrated database: its file, or its name at the server."""
-        folder = self._folder / "template"
+        if self._server:
+            name = self._create()
+            self._migrate(self._folder / "template", DATABASE_URL=self._url(name))
+            return name
+        folder = self._common / "template"
+        with (self._common / "template.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                self._migrate(folder)
+        return str(folder / "db.sqlite3")
+
+    def _migrate(self, folder: Path, **place: str) -> None:
         folder.mkdir()
-        name = self._create() if self._server else str(folder / "db.sqlite3")
-        place = {"DATABASE_URL": self._url(name)} if self._server else {}
         real = {k: v for k, v in os.environ.items() if not k.startswith("DJANGO_")}
         subprocess.run(
             [sys.executable, str(ROOT / "manage.py"), "migrate", "-v", "0"],
             env={**real, "DATA_DIR": str(folder), **place},
             check=True,
         )
-        return name
 
     def _create(self, options: str = "") -> str:
         name = f"slipway_{uuid.uuid4().hex[:12]}"

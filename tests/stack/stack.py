@@ -113,9 +113,9 @@ class RunningStack:
         self._console = self._console or Console(self.environment)
         return self._console.run(*arguments)
 
-    def client(self) -> httpx.Client:
+    def client(self, user: str = "tester") -> httpx.Client:
         """Return an API client of a user with a fresh key."""
-        key = self.manage("create_api_key", "tester", "--create-user").splitlines()[-1]
+        key = self.manage("create_api_key", user, "--create-user").splitlines()[-1]
         return httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"},

@@ -12,7 +12,6 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.mark.smoke
-@pytest.mark.smoke_postgres
 def test_a_video_comes_back_anonymised_and_plays(api, clip):
     job = until(api, create(api, "anonymize", media=upload(api, clip)))
     assert job["status"] == "COMPLETED"

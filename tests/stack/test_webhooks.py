@@ -13,25 +13,13 @@ from tests.stack.stack import create, until, wait_until
 pytestmark = pytest.mark.stack
 
 
-@pytest.fixture(scope="module")
-def telling_stack(installations):
-    """A stack that may reach this machine, and does not wait for long."""
-    with installations.running(
-        "telling",
-        JOBS_EGRESS_ALLOW='["127.0.0.0/8"]',
-        JOBS_WEBHOOK_PAUSES_SECONDS="[0.2, 0.2, 0.2, 0.2, 0.2]",
-        JOBS_WEBHOOK_TIMEOUT_SECONDS="2",
-        JOBS_WEBHOOK_CLAIM_SECONDS="4",
-    ) as running:
-        yield running
-
-
 @pytest.fixture
-def listen(telling_stack):
+def listen(stack):
     """Subscribe a receiver; return (API client, receiver, secret)."""
     made = []
 
-    with telling_stack.client() as client:
+    # Somebody of their own: other tests' jobs are not told to them.
+    with stack.client(f"listener-{uuid.uuid4().hex[:8]}") as client:
 
         def subscribe(*answers, events=("job.completed",)):
             server = Receiver(*answers)
@@ -60,7 +48,7 @@ def test_the_end_of_a_job_is_told_within_seconds_and_verified(listen):
     assert client.get(event["data"]["urls"]["self"]).json()["status"] == "COMPLETED"
 
 
-def test_a_job_names_its_own_address(listen, telling_stack):
+def test_a_job_names_its_own_address(listen, stack):
     client, server, _ = listen()
     body = {
         "endpoint": "echo",
@@ -75,18 +63,18 @@ def test_a_job_names_its_own_address(listen, telling_stack):
     assert own()[0]["data"]["id"] == pk
 
 
-def test_a_message_on_its_way_survives_the_death_of_all_tasks(listen, telling_stack):
+def test_a_message_on_its_way_survives_the_death_of_all_tasks(listen, stack):
     client, server, hook = listen(lambda _: time.sleep(3), 200)
     create(client, "echo", message="hi")
     wait_until(lambda: server.got, what="the first try")
-    telling_stack.kill("tasks")
+    stack.kill("tasks")
     wait_until(lambda: len(server.got) >= 2, what="another try")
     assert len({headers["webhook-id"] for headers, _ in server.got}) == 1
     path = f"/api/v1/webhooks/{hook['id']}/deliveries?status=delivered"
     wait_until(lambda: client.get(path).json()["data"], what="it is delivered")
 
 
-def test_a_receiver_that_is_restarted_gets_it_after_all(listen, telling_stack):
+def test_a_receiver_that_is_restarted_gets_it_after_all(listen, stack):
     client, _server, hook = listen(503, 503, 200)
     pk = create(client, "echo", message="hi")
     until(client, pk, "COMPLETED")
