@@ -18,6 +18,7 @@ from jobs.services.notifications import subscriptions, webhooks
 from jobs.shifts import courier
 from jobs.states import Actor, JobStatus
 from tests.factories import make_batch, make_endpoint, make_job, make_user
+from tests.interleaving import just_before
 
 pytestmark = [pytest.mark.db, pytest.mark.django_db(transaction=True)]
 
@@ -341,6 +342,17 @@ def test_a_courier_that_dies_on_its_way_leaves_the_message_due(
     assert Delivery.objects.get().tries == 2
 
 
+def test_a_message_that_another_courier_claims_first_is_not_ours():
+    subscribe("https://example.com/")
+    fail(make_job("IN_PROGRESS"))
+    webhooks.announce()
+    elsewhere = []
+    with just_before("UPDATE", lambda: elsewhere.extend(webhooks.claim(10, {}))):
+        assert webhooks.claim(10, {}) == []
+    assert len(elsewhere) == 1
+    assert Delivery.objects.get().tries == 1
+
+
 def test_one_courier_at_a_time():
     from jobs.models import Lease  # noqa: PLC0415
 
@@ -357,6 +369,13 @@ def test_old_messages_are_forgotten():
         )
     webhooks.sweep()
     assert Delivery.objects.count() == 1
+
+
+def test_an_old_message_that_is_still_to_be_sent_is_kept():
+    one = webhooks.send_test(subscribe("https://example.com/"))
+    Delivery.objects.update(created_at=now() - timedelta(days=31))
+    webhooks.sweep()
+    assert Delivery.objects.get() == one
 
 
 def test_the_end_of_a_batch_is_told_once(receiver, deliver):
