@@ -1,13 +1,13 @@
 """Shared fixtures."""
 
+import functools
 import shutil
 import uuid
-from functools import cache
 
 import pytest
 from botocore.loaders import JSONFileLoader
 from django.conf import settings
-from django.core.cache import cache as remembered
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 
@@ -61,7 +61,7 @@ def _quick_flush():
 def _nobody_has_asked_yet():
     """Begin each test with no requests counted, and nothing remembered."""
     rates.forget()
-    remembered.clear()
+    cache.clear()
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def s3_server():
 @pytest.fixture(scope="session")
 def _s3_is_described_once():
     """Read what describes S3's API once; each new client would, a third of a second."""
-    read = cache(JSONFileLoader().load_file)
+    read = functools.cache(JSONFileLoader().load_file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
         yield

@@ -94,12 +94,11 @@ def test_with_a_key_every_answer_is_as_promised(case, real, count):
     send(case, real, next(count), Authorization=f"Bearer {count.key}")
 
 
+# Without the hundred edge cases of each request: none gets that far.
 @schema.parametrize()
 @settings(
     max_examples=3,
-    phases=[
-        Phase.generate
-    ],  # without the hundred edge cases of each: none gets that far
+    phases=[Phase.generate],
     deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,

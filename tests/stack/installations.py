@@ -59,16 +59,18 @@ class Installations:
         """Return a migrated database: its file, or its name at the server."""
         if self._server:
             name = self._create()
-            self._migrate(self._folder / "template", DATABASE_URL=self._url(name))
+            self._migrate(DATABASE_URL=self._url(name))
             return name
-        folder = self._common / "template"
+        template = self._common / "template.sqlite3"
         with (self._common / "template.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                self._migrate(folder)
-        return str(folder / "db.sqlite3")
+            if not template.exists():
+                self._migrate().rename(template)
+        return str(template)
 
-    def _migrate(self, folder: Path, **place: str) -> None:
+    def _migrate(self, **place: str) -> Path:
+        """Migrate the database at `place`, or else a file; return that file."""
+        folder = self._folder / "template"
         folder.mkdir()
         real = {k: v for k, v in os.environ.items() if not k.startswith("DJANGO_")}
         subprocess.run(
@@ -76,6 +78,7 @@ class Installations:
             env={**real, "DATA_DIR": str(folder), **place},
             check=True,
         )
+        return folder / "db.sqlite3"
 
     def _create(self, options: str = "") -> str:
         name = f"slipway_{uuid.uuid4().hex[:12]}"

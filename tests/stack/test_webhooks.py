@@ -48,7 +48,7 @@ def test_the_end_of_a_job_is_told_within_seconds_and_verified(listen):
     assert client.get(event["data"]["urls"]["self"]).json()["status"] == "COMPLETED"
 
 
-def test_a_job_names_its_own_address(listen, stack):
+def test_a_job_names_its_own_address(listen):
     client, server, _ = listen()
     body = {
         "endpoint": "echo",

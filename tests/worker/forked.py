@@ -42,7 +42,7 @@ def run(
         process.kill()
         process.join()
         return subprocess.CompletedProcess(
-            arguments, process.exitcode or 0, stdout=output.read()
+            arguments, process.exitcode, stdout=output.read()
         )
 
 
